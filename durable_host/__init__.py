@@ -1,0 +1,18 @@
+"""An embedded host for Azure Durable Functions apps in Python: no storage account, no Core Tools, one SQLite file.
+
+From an HTTP POST to an SMS, through the files:
+
+1. `server` matches the route, `bindings` builds the request and the starter, `HttpStart.main` runs.
+2. The SDK posts back to the host; `webhooks` turns the URL into `instances.start`; `taskhub` holds one message.
+3. `dispatcher` fetches the orchestrator work item, `bindings` calls `E3_Monitor.main`, `actions` parses the
+   answer, `play` and `episode` decide, `taskhub` commits: history, new messages and status in one transaction.
+4. `dispatcher` fetches the activity work item, `bindings` calls `E3_TooManyOpenIssues.main`; its result is a
+   message.
+5. Steps 3-4 repeat with `E3_SendAlert`, whose Twilio is the sandbox's; the dashboard shows the SMS.
+"""
+
+from durable_host.clock import Clock, RealClock, SkipClock
+from durable_host.errors import HostError
+from durable_host.host import Host
+
+__all__ = ["Clock", "Host", "HostError", "RealClock", "SkipClock"]

@@ -1,0 +1,175 @@
+"""The command line: `python -m durable_host`.
+
+Not here: what is served (`host`) and how it is shown (`console`).
+"""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from pathlib import Path
+
+from durable_host.clock import RealClock, SkipClock
+from durable_host.console import functions_text, show_logs
+from durable_host.errors import HostError
+from durable_host.host import Host, reason, replay_files
+from durable_host.replay import Verdict
+from durable_host.settings import read_settings
+
+_EXAMPLES = """\
+examples:
+  python -m durable_host                     start the app in this folder
+  python -m durable_host --sandbox           ... with stand-ins for GitHub and Twilio
+  python -m durable_host --skip-time         ... and jump over every timer as soon as nothing else is left to do
+  curl -X POST localhost:7071/durable-host/clock -d '{"skip": "next"}'
+                                             jump to the next timer of a running host
+  python -m durable_host replay saved.json   check a changed orchestrator against a saved history
+"""
+_STOP_WITHIN_S = 1.5
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run until Ctrl+C; the exit code: 0, 1 for what makes a start impossible, 2 (argparse's) for wrong usage.
+
+    For `replay`: 0 when every history replays, else 1.
+    """
+    options = _parser().parse_args(arguments)
+    root = Path(options.script_root).resolve()
+    if options.command == "replay":
+        return _replay(root, [Path(file).resolve() for file in options.files])
+    show_logs(sys.stdout, options.verbose)
+    try:
+        os.chdir(root)
+        asyncio.run(_serve(options, root))
+    except (HostError, OSError) as error:
+        print(f"durable_host: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m durable_host",
+        description="Runs an Azure Durable Functions app (function.json model, Python) on this machine alone.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--port", type=_port, help="7071, or what local.settings.json says; 0 takes a free one")
+    parser.add_argument("--address", help="where to listen: 127.0.0.1, or what local.settings.json says")
+    parser.add_argument("--script-root", default=".", help="the app's folder (default: this one)")
+    parser.add_argument("--hub", help="the task hub's file (default: .durable_host/NAME.db in the app's folder)")
+    parser.add_argument("--skip-time", action="store_true", help="jump over every timer")
+    parser.add_argument(
+        "--sandbox", action="store_true", help="serve stand-ins for GitHub and Twilio on port 7072"
+    )
+    parser.add_argument("--verbose", action="store_true", help="log in detail")
+    commands = parser.add_subparsers(dest="command", metavar="replay")
+    command = commands.add_parser("replay", help="run saved histories through today's orchestrator code")
+    command.add_argument(
+        "files", nargs="+", metavar="FILE", help="what a status request with showHistory answered"
+    )
+    command.add_argument("--script-root", default=argparse.SUPPRESS, help="the app's folder (default: this one)")
+    return parser
+
+
+def _replay(root: Path, files: Sequence[Path]) -> int:
+    try:
+        outcomes = replay_files(root, files)
+    except HostError as error:
+        print(f"durable_host: {error}", file=sys.stderr)
+        return 1
+    for outcome in outcomes:
+        print(outcome)
+    return 0 if all(isinstance(each, Verdict) and each.at is None for each in outcomes) else 1
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65535:
+        raise ValueError(text)
+    return port
+
+
+async def _serve(options: argparse.Namespace, root: Path) -> None:
+    stopped = _stop_on_signal()
+    settings = read_settings(root)
+    port = next(port for port in (options.port, settings.http_port, 7071) if port is not None)
+    async with AsyncExitStack() as stack:
+        sandbox_lines = await _start_sandbox(stack) if options.sandbox else []
+        host = await stack.enter_async_context(
+            Host(
+                root,
+                hub=options.hub,
+                clock=SkipClock() if options.skip_time else RealClock(),
+                address=options.address or settings.http_address or "127.0.0.1",
+                port=port,
+            )
+        )
+        lines = ["durable_host: Azure Durable Functions on this machine, without Azure", *settings.warnings]
+        if options.verbose:
+            lines.append(f"Python {sys.version.split()[0]} ({sys.executable}), task hub {host.hub.path}")
+        lines += [functions_text(host.app, host.url, options.verbose), "", f"Dashboard: {host.url}/"]
+        if host.clock.skipped:
+            lines.append(f"The clock is {timedelta(seconds=round(host.clock.skipped.total_seconds()))} ahead.")
+        print("\n".join([*lines, *sandbox_lines, ""]), flush=True)
+        running = asyncio.create_task(host.run())
+        stopping = asyncio.create_task(stopped.wait())
+        await asyncio.wait((running, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            await running
+
+
+async def _start_sandbox(stack: AsyncExitStack) -> list[str]:
+    """Start the sandbox and point the app at it; the lines to print of it."""
+    from sandbox.server import DEFAULT_ADDRESS, DEFAULT_PORT, Sandbox  # Only with --sandbox is it there.
+
+    try:
+        sandbox = await stack.enter_async_context(Sandbox(port=DEFAULT_PORT))
+    except OSError as error:
+        raise HostError(
+            f"Port {DEFAULT_PORT} is unavailable on {DEFAULT_ADDRESS} ({reason(error)}), and the sandbox needs "
+            "it. Close the process using that port, or start without --sandbox."
+        ) from None
+    # The environment wins over local.settings.json.
+    os.environ.pop("GITHUB_TOKEN", None)
+    os.environ.update(sandbox.settings, GITHUB_TOKEN="")
+    for name in ("NO_PROXY", "no_proxy"):
+        os.environ[name] = ",".join(filter(None, (os.environ.get(name), "localhost,127.0.0.1")))
+    start = '{"repo": "octo/cat", "phone": "+14255550100", "interval_seconds": 5}'
+    return [
+        f"Sandbox:   {sandbox.url}/  (GitHub and Twilio stand-ins; what was sent: {sandbox.url}/sms)",
+        "",
+        "Start a monitor, give its repository a fifth issue, and see the SMS:",
+        "",
+        f"  curl -X POST http://localhost:7071/orchestrators/E3_Monitor -d '{start}'",
+        f"  curl -X PUT {sandbox.url}/github/repos/octo/cat -d '{{\"open_issues\": 5}}'",
+        f"  curl {sandbox.url}/sms",
+    ]
+
+
+def _stop_on_signal() -> asyncio.Event:
+    """An event that Ctrl+C sets. A loop that does not come round to it is ended; what is committed stays."""
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def stop(*_: object) -> None:
+        watchdog = threading.Timer(_STOP_WITHIN_S, os._exit, (0,))
+        watchdog.daemon = True
+        watchdog.start()
+        loop.call_soon_threadsafe(stopped.set)
+
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, stop)
+    return stopped
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    # Functions that still run in threads would hold the process up; they are run again by the next host.
+    os._exit(code)

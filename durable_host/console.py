@@ -1,0 +1,71 @@
+"""What the command line prints: the functions as `func start` lists them, and each log line with its time.
+
+Not here: what is logged.
+Source: azure-functions-core-tools 4.14.0, DisplayFunctionsInfoUtilities and ColoredConsoleLogger.
+"""
+
+import logging
+import os
+from datetime import UTC, datetime
+from typing import TextIO
+
+from durable_host.functions import FunctionApp
+
+_COLOURS = {logging.DEBUG: "32", logging.INFO: "36", logging.WARNING: "33", logging.ERROR: "31"}
+# Libraries that speak of each request, or of what holds numbers and tokens.
+_QUIET = ("asyncio", "aiohttp", "azure", "urllib3", "twilio", "opentelemetry")
+
+
+def show_logs(stream: TextIO, verbose: bool) -> None:
+    """Send the app's and the host's logs to `stream`, from Information up, with `verbose` from Debug up."""
+    handler = logging.StreamHandler(stream)
+    is_coloured = stream.isatty() and "NO_COLOR" not in os.environ
+    handler.setFormatter(_Lines(is_coloured))
+    logging.basicConfig(handlers=[handler], level=logging.DEBUG if verbose else logging.INFO, force=True)
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def functions_text(app: FunctionApp, url: str, verbose: bool) -> str:
+    """The list of functions: HTTP ones with their URLs, then the others with their triggers.
+
+    Those in error stand at the end with their reason, as the host logs them.
+    """
+    lines = ["", "Functions:", ""]
+    for function in app.functions:
+        if function.http is not None:
+            methods = f"[{','.join(function.http.methods)}]" if function.http.methods is not None else ""
+            lines += [f"\t{function.name}: {methods} {url}/{function.http.route.template}", ""]
+    for function in app.functions:
+        if function.http is None:
+            lines += [f"\t{function.name}: {function.trigger.type}", ""]
+    lines += [f"Function {function.name} is disabled." for function in app.functions if function.is_disabled]
+    lines += [f"The '{name}' function is in error: {reason}" for name, reason in app.index_errors]
+    for function in app.functions:
+        if function.load_error is not None:
+            lines += [f"Worker failed to load function: '{function.name}'.", f"\t{function.load_error}"]
+    lines += app.warnings
+    if not verbose:
+        lines.append("For detailed output, run with --verbose.")
+    return "\n".join(lines)
+
+
+class _Lines(logging.Formatter):
+    """Each line of a message with its own time, in UTC to the millisecond."""
+
+    def __init__(self, is_coloured: bool) -> None:
+        super().__init__()
+        self._is_coloured = is_coloured
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record's lines."""
+        at = datetime.fromtimestamp(record.created, UTC)
+        time = f"[{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z]"
+        text = record.getMessage()
+        if record.exc_info:
+            text = f"{text}\n{self.formatException(record.exc_info)}"
+        start, end = "", ""
+        if self._is_coloured:
+            start, end = f"\033[{_COLOURS.get(record.levelno, '31')}m", "\033[0m"
+            time = f"\033[90m{time}\033[0m"
+        return "\n".join(f"{time} {start}{line}{end}" for line in text.splitlines() or [""])

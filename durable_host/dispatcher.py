@@ -1,0 +1,306 @@
+"""The loop: take what is ready, run it, commit it as one batch, start the activities, and have the clock wait.
+
+Orchestrators run here, inline; activities run beside it and come back through the inbox.
+Not here: what an episode decides (`episode`) and how a function is called (`bindings`).
+"""
+
+import asyncio
+import logging
+import sqlite3
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from functools import partial
+
+from durable_host import events
+from durable_host.actions import Answer, parse_answer, parse_failure
+from durable_host.bindings import Bindings
+from durable_host.clock import Clock
+from durable_host.episode import ChildStart, decide, open_episode, orchestrator_missing
+from durable_host.errors import FunctionFailed, HostError, HubError, InstanceExists, ProtocolError
+from durable_host.events import Status
+from durable_host.failures import activity_failure
+from durable_host.functions import FunctionApp
+from durable_host.inbox import Inbox
+from durable_host.instances import put_start
+from durable_host.play import Registry, missing_function
+from durable_host.records import Activity, Record, WorkItem
+from durable_host.taskhub import TaskHub
+
+_BATCH = 32
+_RETRY = timedelta(seconds=1)
+log = logging.getLogger(__name__)
+
+OnEpisode = Callable[[str, str, str, str | FunctionFailed], None]
+
+
+class Dispatcher:
+    """Runs a hub's work items.
+
+    Args:
+        on_episode: told of each episode: instance id, function name, the context and the answer as exchanged.
+    """
+
+    def __init__(
+        self,
+        hub: TaskHub,
+        inbox: Inbox,
+        clock: Clock,
+        app: FunctionApp,
+        bindings: Bindings,
+        on_episode: OnEpisode | None = None,
+    ) -> None:
+        self._hub = hub
+        self._inbox = inbox
+        self._clock = clock
+        self._app = app
+        self._bindings = bindings
+        self._on_episode = on_episode
+        self._registry = Registry(
+            tuple(function.name for function in app.orchestrators), tuple(each.name for each in app.activities)
+        )
+        self._waiting = deque(hub.activities())
+        self._activities: set[asyncio.Task[None]] = set()
+        self._running = 0
+        self._idle = asyncio.Event()
+        self._watched: dict[str, asyncio.Event] = {}
+        self._finished: list[str] = []
+
+    async def run(self) -> None:
+        """Work until cancelled. What is in flight then is run again by the next host on this hub."""
+        try:
+            while True:
+                self._clock.wake.clear()
+                self._clock.release()
+                self._start_activities()
+                now = self._clock.now()
+                due = self._hub.next_due()
+                if self._inbox or (due is not None and due <= now):
+                    await self._run_batch(now)
+                    await asyncio.sleep(0)  # noqa: TID251 - Lets requests and activities in; waits for nothing.
+                else:
+                    await self._rest(due)
+        finally:
+            for task in self._activities:
+                task.cancel()
+
+    async def _rest(self, due: datetime | None) -> None:
+        is_idle = self._running == 0 and not self._activities
+        if is_idle:
+            self._idle.set()
+        sleeper = self._clock.next_sleeper()
+        await self._clock.wait(min(filter(None, (due, sleeper)), default=None), is_idle)
+
+    async def idle(self) -> None:
+        """Return once no work item is due and no function runs."""
+        self._idle.clear()
+        self._clock.wake.set()
+        await self._idle.wait()
+
+    async def finished(self, instance_id: str) -> None:
+        """Return when an instance that is live has come to its end."""
+        await self._watched.setdefault(instance_id, asyncio.Event()).wait()
+
+    async def skip(self) -> datetime | None:
+        """When idle, jump to the next due timer, and return when idle again; None when no timer waits."""
+        await self.idle()
+        due = self._hub.next_due()
+        if due is not None:
+            self._clock.skip_to(due)
+            await self.idle()
+        return due
+
+    async def advance(self, span: timedelta) -> None:
+        """Jump on by `span`, from one due instant to the next, so that timers keep their order."""
+        await self.idle()
+        target = self._clock.now() + span
+        while (
+            due := min(filter(None, (self._hub.next_due(), self._clock.next_sleeper())), default=target)
+        ) < target:
+            self._clock.skip_to(due)
+            await self.idle()
+        self._clock.skip_to(target)
+        await self.idle()
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Count an HTTP function as running while the block lasts."""
+        self._running += 1
+        try:
+            yield
+        finally:
+            self._running -= 1
+            self._clock.wake.set()
+
+    async def _run_batch(self, now: datetime) -> None:
+        """One transaction: callers' changes, then the episodes that are due. Answers leave once it is on disk."""
+        changes = self._inbox.take(_BATCH)
+        outcomes: list[Callable[[], None]] = []
+        activities: list[Activity] = []
+        self._finished = []
+        try:
+            with self._hub.batch():
+                self._hub.save_skipped(self._clock.skipped)
+                for change, done in changes:
+                    try:
+                        with self._hub.item():
+                            outcomes.append(partial(_answer, done, change(), None))
+                    except HostError as error:
+                        outcomes.append(partial(_answer, done, None, error))
+                for item in self._hub.due(now, _BATCH):
+                    with self._hub.item():
+                        activities += self._run_orchestrator(item)
+        except sqlite3.Error as error:
+            problem = HubError(f"The task hub cannot be written ({error}). Nothing of it is lost; free the disk.")
+            log.error("%s", problem)
+            for _, done in changes:
+                _answer(done, None, problem)
+            await self._clock.wait(None, False)
+            return
+        self._waiting.extend(activities)
+        for answer in outcomes:
+            answer()
+        for instance_id in self._finished:
+            if instance_id in self._watched:
+                self._watched.pop(instance_id).set()
+
+    def _run_orchestrator(self, item: WorkItem) -> list[Activity]:
+        """One episode, or none when the messages are for an instance or a generation that is over."""
+        record = self._hub.record(item.instance_id)
+        if record is None or record.status.is_terminal:
+            self._hub.delete_messages(message_id for message_id, _, _ in item.messages)
+            return []
+        history = self._hub.history(record.id)
+        taken, texts = [], []
+        for message_id, execution_id, text in item.messages:
+            if execution_id is None or execution_id == record.execution_id:
+                texts.append(text)
+            taken.append(message_id)
+            if texts and not history:
+                break  # A generation's first episode is its start alone.
+        self._hub.delete_messages(taken)
+        return self._run_episode(record, history, texts) if texts else []
+
+    def _run_episode(self, record: Record, history: list[str], messages: list[str]) -> list[Activity]:
+        # An instance never sees time run back, whatever the system's clock does.
+        now = max(self._clock.now(), record.updated_at)
+        opening = open_episode(record.instance, history, messages, now)
+        answer = self._call(record, opening.context)
+        decision = decide(record.instance, opening, answer, self._registry)
+        for child in decision.children:
+            self._start_child(child, now)
+        timers = [
+            (timer.fire_at, events.timer_fired(now, timer.task_id, timer.fire_at)) for timer in decision.timers
+        ]
+        if decision.status.is_terminal:
+            self._finished.append(record.id)
+        return self._hub.apply(record, decision, timers)
+
+    def _call(self, record: Record, context: str) -> Answer:
+        """Call the orchestrator function and parse what it says."""
+        function = self._app.find(record.name)
+        if function is None or function.name not in self._registry.orchestrators:
+            return orchestrator_missing(record.name, self._registry)
+        invocation = uuid.uuid4()
+        log.info("Executing 'Functions.%s' (Reason='(null)', Id=%s)", function.name, invocation)
+        started = self._clock.now()
+        told: str | FunctionFailed
+        try:
+            text = told = self._bindings.run_orchestrator(function, context, str(invocation))
+            answer = parse_answer(text)
+        except FunctionFailed as failure:
+            told = failure
+            answer = parse_failure(failure)
+        except ProtocolError as error:
+            answer = Answer(False, (), error=str(error))
+        self._log_executed(function.name, invocation, started, answer.error)
+        if self._on_episode is not None:
+            self._on_episode(record.id, function.name, context, told)
+        return answer
+
+    def _log_executed(self, name: str, invocation: uuid.UUID, started: datetime, problem: str | None) -> None:
+        took_ms = (self._clock.now() - started) // timedelta(milliseconds=1)
+        if problem is None:
+            log.info("Executed 'Functions.%s' (Succeeded, Id=%s, Duration=%dms)", name, invocation, took_ms)
+        else:
+            # Without the serialized .NET exception that an activity's failure carries.
+            text = problem.partition(" \n ")[0]
+            log.error(
+                "Executed 'Functions.%s' (Failed, Id=%s, Duration=%dms)\n%s", name, invocation, took_ms, text
+            )
+
+    def _start_child(self, child: ChildStart, now: datetime) -> None:
+        old = self._hub.record(child.instance_id)
+        parent = child.parent
+        if old is not None and not old.status.is_terminal:
+            reason = str(InstanceExists(old.status.name))
+            event = events.sub_orchestration_failed(now, parent.task_id, reason, None)
+            self._hub.put_message(parent.instance_id, parent.execution_id, now, event)
+            return
+        record = Record(
+            id=child.instance_id,
+            name=child.name,
+            execution_id=uuid.uuid4().hex,
+            status=Status.Pending,
+            input_text=child.input_text,
+            output=None,
+            custom_status=None,
+            version=child.version,
+            parent=parent,
+            generation=0 if old is None else old.generation + 1,
+            created_at=now,
+            updated_at=now,
+        )
+        put_start(self._hub, record, None)
+
+    def _start_activities(self) -> None:
+        while self._waiting and len(self._activities) < self._app.max_activities:
+            task = asyncio.create_task(self._run_activity(self._waiting.popleft()))
+            self._activities.add(task)
+            task.add_done_callback(self._activity_done)
+
+    def _activity_done(self, task: asyncio.Task[None]) -> None:
+        self._activities.discard(task)
+        self._clock.wake.set()
+
+    async def _run_activity(self, activity: Activity) -> None:
+        """Run an activity and hand its result in; while the hub cannot be written, again and again."""
+        event = await self._activity_result(activity)
+        while True:
+            try:
+                change = partial(self._hub.finish_activity, activity, event, self._clock.now())
+                return await self._inbox.submit(change)
+            except HubError:
+                await self._clock.sleep_until(self._clock.now() + _RETRY)
+
+    async def _activity_result(self, activity: Activity) -> str:
+        """The event that the activity ends with."""
+        function = self._app.find(activity.name)
+        if function is None or function.name not in self._registry.activities:
+            text = missing_function(activity.name, "activity", self._registry.activities)
+            return events.task_failed(self._clock.now(), activity.task_id, text, "")
+        invocation = uuid.uuid4()
+        log.info("Executing 'Functions.%s' (Reason='(null)', Id=%s)", function.name, invocation)
+        started = self._clock.now()
+        problem = None
+        try:
+            result = await self._bindings.run_activity(function, activity.input_text, str(invocation))
+            event = events.task_completed(self._clock.now(), activity.task_id, result)
+        except FunctionFailed as failure:
+            reason, details = activity_failure(activity.name, failure)
+            event = events.task_failed(self._clock.now(), activity.task_id, reason, details)
+            problem = f"{reason}\n{failure.stack}"
+        self._log_executed(function.name, invocation, started, problem)
+        return event
+
+
+def _answer(done: "asyncio.Future[object]", value: object, error: HostError | None) -> None:
+    """Tell the caller who submitted a change, unless it has gone."""
+    if done.done():
+        return
+    if error is None:
+        done.set_result(value)
+    else:
+        done.set_exception(error)

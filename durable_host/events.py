@@ -1,0 +1,306 @@
+"""History events: their wire JSON, as the SDK gets it, and what the host reads back from it.
+
+A message that waits for an instance is the text of the event that it becomes, so nothing is encoded twice. Texts
+are written with `IsPlayed` false; `played` marks them once an episode has seen them.
+Not here: which event comes when (`episode`), and the shape that showHistory gives them (`webhooks`).
+Source: recorded contexts of Microsoft.Azure.WebJobs.Extensions.DurableTask 3.14.1, DurableTask.Core 3.9.0.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import IntEnum
+from typing import Any
+
+JSON = Any  # A parsed JSON value.
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class EventType(IntEnum):
+    """The numbers by which the wire names history events."""
+
+    EXECUTION_STARTED = 0
+    EXECUTION_COMPLETED = 1
+    EXECUTION_TERMINATED = 3
+    TASK_SCHEDULED = 4
+    TASK_COMPLETED = 5
+    TASK_FAILED = 6
+    SUB_ORCHESTRATION_INSTANCE_CREATED = 7
+    SUB_ORCHESTRATION_INSTANCE_COMPLETED = 8
+    SUB_ORCHESTRATION_INSTANCE_FAILED = 9
+    TIMER_CREATED = 10
+    TIMER_FIRED = 11
+    ORCHESTRATOR_STARTED = 12
+    ORCHESTRATOR_COMPLETED = 13
+    EVENT_SENT = 14
+    EVENT_RAISED = 15
+    GENERIC_EVENT = 17
+    EXECUTION_SUSPENDED = 19
+    EXECUTION_RESUMED = 20
+
+    @property
+    def wire_name(self) -> str:
+        """The name that showHistory gives it: `TaskScheduled`, `TimerFired`, ..."""
+        return self.name.title().replace("_", "")
+
+
+class Status(IntEnum):
+    """Runtime statuses, by the numbers that the wire and the list filter use."""
+
+    Running = 0
+    Completed = 1
+    ContinuedAsNew = 2
+    Failed = 3
+    Canceled = 4
+    Terminated = 5
+    Pending = 6
+    Suspended = 7
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether an instance with this status is finished."""
+        return self in _TERMINAL
+
+
+_TERMINAL = frozenset((Status.Completed, Status.Failed, Status.Canceled, Status.Terminated))
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What the host reads of a history event; a field that its type has not is None.
+
+    `task_id` is the id that a completion answers: TaskScheduledId or TimerId.
+    `text` is the reason, input or data that the event carries, as it stands on the wire.
+    `child_id` is the instance id of a sub-orchestration that was created.
+    """
+
+    type: EventType
+    timestamp: str
+    event_id: int = -1
+    task_id: int | None = None
+    name: str | None = None
+    text: str | None = None
+    child_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """The instance that waits for a sub-orchestration, and the id under which it does."""
+
+    name: str
+    instance_id: str
+    execution_id: str
+    task_id: int
+    version: str | None
+
+
+def compact(value: JSON) -> str:
+    """A JSON text as Newtonsoft writes it: no blanks, non-ASCII as it is, Infinity and NaN as strings.
+
+    A lone surrogate, which neither SQLite nor UTF-8 can hold, is escaped.
+    """
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except ValueError:
+        return compact(json.loads(json.dumps(value), parse_constant=str))
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        text = json.dumps(value, separators=(",", ":"))
+    return text
+
+
+def storable(text: str) -> str:
+    """A plain text as the hub can hold it: a lone surrogate becomes U+FFFD, as .NET writes it."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def stamp(at: datetime) -> str:
+    """A .NET timestamp: trailing zeros of the fraction dropped, no fraction when it is zero."""
+    text = at.isoformat().removesuffix("+00:00")
+    return (text.rstrip("0") if at.microsecond else text) + "Z"
+
+
+def instant(text: str) -> datetime:
+    """The instant that a .NET timestamp or the SDK's fireAt names; digits past the microsecond are cut."""
+    return datetime.fromisoformat(text)
+
+
+def microseconds(at: datetime) -> int:
+    """An instant as whole microseconds since 1970, exact in both directions."""
+    return (at - _EPOCH) // _MICROSECOND
+
+
+def from_microseconds(count: int) -> datetime:
+    """The instant that `microseconds` made the number of."""
+    return _EPOCH + count * _MICROSECOND
+
+
+def _event(kind: EventType, at: datetime, fields: Mapping[str, JSON], event_id: int = -1) -> str:
+    return compact({"EventType": kind.value, **fields, **_tail(at, event_id)})
+
+
+def _tail(at: datetime, event_id: int) -> dict[str, JSON]:
+    return {"EventId": event_id, "IsPlayed": False, "Timestamp": stamp(at)}
+
+
+def execution_started(
+    at: datetime,
+    *,
+    instance_id: str,
+    execution_id: str,
+    name: str,
+    input_text: str | None,
+    generation: int | None,
+    version: str | None = None,
+    parent: Parent | None = None,
+) -> str:
+    """The first event of a generation."""
+    return _event(
+        EventType.EXECUTION_STARTED,
+        at,
+        {
+            "OrchestrationInstance": {"InstanceId": instance_id, "ExecutionId": execution_id},
+            "ParentInstance": parent and _parent(parent),
+            "Name": name,
+            "Version": version,
+            "Input": input_text,
+            "Tags": None,
+            "Correlation": None,
+            "ParentTraceContext": None,
+            "ScheduledStartTime": None,
+            "Generation": generation,
+            "GenerateNewTrace": False,
+        },
+    )
+
+
+def _parent(parent: Parent) -> JSON:
+    return {
+        "Name": parent.name,
+        "OrchestrationInstance": {"InstanceId": parent.instance_id, "ExecutionId": parent.execution_id},
+        "TaskScheduleId": parent.task_id,
+        "Version": parent.version,
+    }
+
+
+def execution_completed(at: datetime, event_id: int, status: Status, result: str | None) -> str:
+    """The last decision of an instance: `result` is output JSON, or the text of a failure or terminate reason."""
+    fields = {"OrchestrationStatus": status.value, "Result": result, "FailureDetails": None}
+    return _event(EventType.EXECUTION_COMPLETED, at, fields, event_id)
+
+
+def execution_terminated(at: datetime, reason: str | None) -> str:
+    """A request to terminate."""
+    return _event(EventType.EXECUTION_TERMINATED, at, {"Input": reason})
+
+
+def task_scheduled(at: datetime, event_id: int, name: str) -> str:
+    """An activity was called; its input stays out of the history."""
+    fields = {"Name": name, "Version": "", "Input": None, "ParentTraceContext": None, "Tags": None}
+    return _event(EventType.TASK_SCHEDULED, at, fields, event_id)
+
+
+def task_completed(at: datetime, task_id: int, result: str | None) -> str:
+    """An activity returned; `result` is JSON text, None for a None."""
+    return _event(EventType.TASK_COMPLETED, at, {"TaskScheduledId": task_id, "Result": result})
+
+
+def task_failed(at: datetime, task_id: int, reason: str, details: str) -> str:
+    """An activity raised."""
+    fields = {"TaskScheduledId": task_id, "Reason": reason, "Details": details, "FailureDetails": None}
+    return _event(EventType.TASK_FAILED, at, fields)
+
+
+def sub_orchestration_created(
+    at: datetime, event_id: int, name: str, instance_id: str, version: str | None
+) -> str:
+    """A sub-orchestration was called."""
+    fields = {
+        "Name": name,
+        "Version": version,
+        "InstanceId": instance_id,
+        "Input": None,
+        "ClientSpanId": None,
+        "Tags": None,
+    }
+    return _event(EventType.SUB_ORCHESTRATION_INSTANCE_CREATED, at, fields, event_id)
+
+
+def sub_orchestration_completed(at: datetime, task_id: int, result: str | None) -> str:
+    """A sub-orchestration completed; `result` is JSON text."""
+    fields = {"TaskScheduledId": task_id, "Result": result}
+    return _event(EventType.SUB_ORCHESTRATION_INSTANCE_COMPLETED, at, fields)
+
+
+def sub_orchestration_failed(at: datetime, task_id: int, reason: str | None, details: str | None) -> str:
+    """A sub-orchestration failed or was terminated."""
+    fields = {"TaskScheduledId": task_id, "Reason": reason, "Details": details, "FailureDetails": None}
+    return _event(EventType.SUB_ORCHESTRATION_INSTANCE_FAILED, at, fields)
+
+
+def timer_created(at: datetime, event_id: int, fire_at: datetime) -> str:
+    """A durable timer was created."""
+    return _event(EventType.TIMER_CREATED, at, {"FireAt": stamp(fire_at)}, event_id)
+
+
+def timer_fired(at: datetime, timer_id: int, fire_at: datetime) -> str:
+    """A durable timer fired; `at` is when it was created, as the engine writes it."""
+    return _event(EventType.TIMER_FIRED, at, {"TimerId": timer_id, "FireAt": stamp(fire_at)})
+
+
+def orchestrator_started(at: datetime) -> str:
+    """An episode begins; its timestamp is the orchestrator's current_utc_datetime."""
+    return _event(EventType.ORCHESTRATOR_STARTED, at, {})
+
+
+def orchestrator_completed(at: datetime) -> str:
+    """An episode ended."""
+    return _event(EventType.ORCHESTRATOR_COMPLETED, at, {})
+
+
+def event_raised(at: datetime, name: str, input_text: str) -> str:
+    """An external event; `input_text` is compact JSON."""
+    fields = {"Name": name, "Input": input_text, "ParentTraceContext": None}
+    return _event(EventType.EVENT_RAISED, at, fields)
+
+
+def generic_event(at: datetime, data: str | None, event_id: int = -1) -> str:
+    """What a rewind leaves where an event was, and what wakes the rewound instance."""
+    return compact({"Data": data, "EventType": EventType.GENERIC_EVENT.value, **_tail(at, event_id)})
+
+
+def execution_suspended(at: datetime, reason: str | None) -> str:
+    """A request to suspend."""
+    return _event(EventType.EXECUTION_SUSPENDED, at, {"Reason": reason})
+
+
+def execution_resumed(at: datetime, reason: str | None) -> str:
+    """A request to resume."""
+    return _event(EventType.EXECUTION_RESUMED, at, {"Reason": reason})
+
+
+def played(text: str) -> str:
+    """The same events once an episode has seen them: `IsPlayed` true in each."""
+    # Inside a JSON string each quote is escaped, so these characters stand only where the key does.
+    return text.replace('"IsPlayed":false', '"IsPlayed":true')
+
+
+def parse(texts: Iterable[str]) -> list[JSON]:
+    """Event texts, each of one or more events, as JSON objects."""
+    events: list[JSON] = json.loads(f"[{','.join(texts)}]")
+    return events
+
+
+def read(wire: JSON) -> Event:
+    """What the host reads of one event.
+
+    Raises: KeyError, ValueError or TypeError when `wire` is no history event.
+    """
+    kind = EventType(wire["EventType"])
+    task_id = wire.get("TimerId") if kind is EventType.TIMER_FIRED else wire.get("TaskScheduledId")
+    text = wire.get("Reason") if "Reason" in wire else wire.get("Input")
+    name, child_id = wire.get("Name"), wire.get("InstanceId")
+    return Event(kind, wire["Timestamp"], wire["EventId"], task_id, name, text, child_id)

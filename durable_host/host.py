@@ -1,0 +1,246 @@
+"""Wires the host together, once; what the command line and a test hold.
+
+Not here: what any of the parts does.
+"""
+
+import asyncio
+import json
+import os
+import socket
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, ExitStack
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Self
+
+from durable_host import sdk
+from durable_host.bindings import Bindings
+from durable_host.clock import Clock, RealClock
+from durable_host.dispatcher import Dispatcher, OnEpisode
+from durable_host.errors import AppError, HostError, InstanceNotFound, ProtocolError
+from durable_host.events import JSON, compact
+from durable_host.functions import FunctionApp, load_app
+from durable_host.history_json import status_json
+from durable_host.inbox import Inbox
+from durable_host.instances import Instances
+from durable_host.play import Registry, missing_function
+from durable_host.replay import RunOrchestrator, Verdict, read_histories, replay
+from durable_host.server import Server
+from durable_host.settings import environment, read_settings, thread_count
+from durable_host.taskhub import TaskHub
+from durable_host.webhooks import Webhooks
+
+
+class Host:
+    """A function app, running: `async with Host(folder, hub=file) as host:`.
+
+    Args:
+        script_root: the app's folder, with host.json and the functions.
+        hub: the task hub's file; by default `.durable_host/NAME.db` in the app's folder.
+        clock: RealClock, or SkipClock to jump over every wait; a hub's skipped time is taken up again.
+        port: 0 takes a free one.
+        on_episode: told of each episode: instance id, function name, context, and the answer or failure.
+    Raises: AppError, HubError, or HostError when the port is taken; nothing is started then.
+
+    `instances` has the operations by which the durable HTTP API works; those here take and give plain values.
+    """
+
+    url: str
+    app: FunctionApp
+    instances: Instances
+
+    def __init__(
+        self,
+        script_root: Path | str,
+        *,
+        hub: Path | str | None = None,
+        clock: Clock | None = None,
+        address: str = "127.0.0.1",
+        port: int = 0,
+        on_episode: OnEpisode | None = None,
+    ) -> None:
+        self._root = Path(script_root).resolve()
+        self._hub_path = hub and Path(hub)
+        self.clock: Clock = clock or RealClock()
+        self._address = address
+        self._port = port
+        self._on_episode = on_episode
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            await self._start(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def _start(self, stack: AsyncExitStack) -> None:
+        settings = read_settings(self._root)
+        listener = _listen(self._address, self._port)
+        stack.callback(listener.close)
+        port: int = listener.getsockname()[1]
+        self.url = f"http://localhost:{port}"
+        rpc_address = "127.0.0.1" if self._address in ("0.0.0.0", "localhost") else self._address
+        stack.enter_context(environment(self._root, settings, port))
+        stack.callback(sdk.quiet_warnings())
+        self.app = load_app(self._root)
+        stack.callback(self.app.unload)
+        stack.callback(sdk.speed_up_replay())
+        stack.push_async_callback(sdk.close_session)
+        path = self._hub_path or self._root / ".durable_host" / f"{self.app.hub_name}.db"
+        self.hub = stack.enter_context(TaskHub(path))
+        self.clock.skipped = max(self.clock.skipped, self.hub.skipped)
+        pool = ThreadPoolExecutor(thread_count(), thread_name_prefix="function")
+        stack.callback(pool.shutdown, wait=False, cancel_futures=True)
+        inbox = Inbox(self.clock)
+        self.instances = Instances(self.hub, inbox, self.clock)
+        webhooks = Webhooks(self.instances, self.clock, self.app.hub_name, self.hub.key)
+
+        def client_binding() -> str:
+            return webhooks.client_binding(self.url, f"http://{rpc_address}:{port}")
+
+        self.client_binding = client_binding
+        bindings = Bindings(self.app, pool, client_binding)
+        self._dispatcher = Dispatcher(self.hub, inbox, self.clock, self.app, bindings, self._on_episode)
+        server = Server(listener, self.app, bindings, webhooks, self._dispatcher, self.clock, self.hub)
+        self._loop = asyncio.create_task(self._dispatcher.run())
+        stack.push_async_callback(_cancel, self._loop)
+        stack.push_async_callback(server.stop)
+        await server.start()
+
+    async def run(self) -> None:
+        """Serve until cancelled.
+
+        Raises: what ended the dispatcher; that is a bug of the host.
+        """
+        await asyncio.shield(self._loop)
+
+    async def start(self, name: str, input: JSON = None, instance_id: str | None = None) -> str:  # noqa: A002
+        """Start an instance as the SDK's `start_new` does, and return its id.
+
+        Raises: InstanceExists.
+        """
+        text = None if input is None else compact(json.dumps(input))
+        return await self.instances.start(name, text, instance_id)
+
+    async def status(self, instance_id: str, history: bool = False) -> dict[str, JSON] | None:
+        """An instance's status as the durable HTTP API shows it, its history if asked; None when there is none."""
+        try:
+            record = self.instances.get(instance_id)
+        except InstanceNotFound:
+            return None
+        past = self.instances.history(instance_id) if history else None
+        return status_json(record, history=past, show_outputs=True)
+
+    async def wait(self, instance_id: str, timeout_s: float = 10) -> dict[str, JSON]:
+        """The status of an instance once it is finished.
+
+        Raises: InstanceNotFound; TimeoutError after `timeout_s` seconds of real time, saying where it stands.
+        """
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not self.instances.get(instance_id).status.is_terminal:
+                    await self._dispatcher.finished(instance_id)
+        except TimeoutError:
+            status = self.instances.get(instance_id).status.name
+            raise TimeoutError(f"{instance_id} is still {status} after {timeout_s} s.") from None
+        return status_json(self.instances.get(instance_id))
+
+    async def raise_event(self, instance_id: str, name: str, value: JSON = None) -> None:
+        """Send an external event as the durable HTTP API does; the orchestrator gets `value` as it is.
+
+        Raises: InstanceNotFound, InstanceFinished.
+        """
+        await self.instances.raise_event(instance_id, name, compact(value))
+
+    async def terminate(self, instance_id: str, reason: str | None = None) -> None:
+        """End an instance. Raises: InstanceNotFound, InstanceFinished."""
+        await self.instances.terminate(instance_id, reason)
+
+    async def suspend(self, instance_id: str, reason: str | None = None) -> None:
+        """Suspend an instance. Raises: InstanceNotFound, InstanceFinished, NotAllowed."""
+        await self.instances.suspend(instance_id, reason)
+
+    async def resume(self, instance_id: str, reason: str | None = None) -> None:
+        """Resume an instance. Raises: InstanceNotFound, InstanceFinished, NotAllowed."""
+        await self.instances.resume(instance_id, reason)
+
+    async def purge(self, instance_id: str) -> None:
+        """Remove a finished instance. Raises: InstanceNotFound, NotAllowed."""
+        await self.instances.purge(instance_id)
+
+    async def idle(self) -> None:
+        """Return once no work item is due and no function runs."""
+        await self._dispatcher.idle()
+
+    async def skip(self) -> datetime | None:
+        """Jump to the next due timer, and return it once all is idle again; None when no timer waits."""
+        return await self._dispatcher.skip()
+
+    async def advance(self, seconds: float) -> None:
+        """Let so much time pass, from one due timer to the next."""
+        await self._dispatcher.advance(timedelta(seconds=seconds))
+
+
+def replay_files(script_root: Path, files: Sequence[Path]) -> list[Verdict | HostError]:
+    """Run saved histories through an app's orchestrators, without a hub; nothing else of the app is called.
+
+    What cannot be replayed, a file that holds no history or an orchestrator that is not there, stands in the list
+    as its error.
+    Raises: AppError when the app cannot be loaded.
+    """
+    settings = read_settings(script_root)
+    outcomes: list[Verdict | HostError] = []
+    with ExitStack() as stack:
+        stack.enter_context(environment(script_root, settings, port=0))
+        stack.callback(sdk.quiet_warnings())
+        app = load_app(script_root)
+        stack.callback(app.unload)
+        pool = stack.enter_context(ThreadPoolExecutor(1))
+        bindings = Bindings(app, pool, lambda: "")
+        registry = Registry(tuple(f.name for f in app.orchestrators), tuple(f.name for f in app.activities))
+
+        def run(name: str, context: str) -> str:
+            function = app.find(name)
+            if function is None or function not in app.orchestrators:
+                raise AppError(missing_function(name, "orchestrator", registry.orchestrators))
+            return bindings.run_orchestrator(function, context)
+
+        for file in files:
+            try:
+                for status in read_histories(file):
+                    outcomes.append(_verdict(status, run, registry))
+            except ProtocolError as error:
+                outcomes.append(error)
+    return outcomes
+
+
+def _verdict(status: JSON, run: RunOrchestrator, registry: Registry) -> Verdict | HostError:
+    try:
+        return replay(status, run, registry)
+    except HostError as error:
+        return error
+
+
+def _listen(address: str, port: int) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        return socket.create_server((address, port), family=family, backlog=512)
+    except OSError as error:
+        raise HostError(
+            f"Port {port} is unavailable on {address} ({reason(error)}). Close the process using that port, or "
+            "specify another port using --port."
+        ) from None
+
+
+def reason(error: OSError) -> str:
+    """The system's own words for an error; asyncio's repeat the address."""
+    return os.strerror(error.errno) if error.errno else str(error)
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])

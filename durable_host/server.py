@@ -1,0 +1,266 @@
+"""The host's one port: HTTP functions by route, the durable HTTP API, the clock, the dashboard.
+
+It answers only to its own names, and no page of another origin may change anything through a visitor's browser.
+Bound to more than loopback, it asks for the hub's key. Not here: what an answer says (`webhooks`, `bindings`).
+"""
+
+import asyncio
+import hmac
+import ipaddress
+import json
+import logging
+import re
+import socket
+import uuid
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+
+from durable_host.bindings import Bindings, HttpCall
+from durable_host.clock import Clock
+from durable_host.dispatcher import Dispatcher
+from durable_host.errors import FunctionFailed
+from durable_host.events import JSON, compact, stamp
+from durable_host.function_json import Function
+from durable_host.functions import FunctionApp
+from durable_host.taskhub import TaskHub
+from durable_host.webhook_messages import WebhookRequest
+from durable_host.webhooks import BASE, RPC_BASE, Webhooks
+
+_LARGEST_BODY = 104_857_600  # Source: functions-host 4.1037, the request limit.
+_CLOCK = "/durable-host/clock"
+_SKIP_TIMEOUT_S = 30
+_LONGEST_ADVANCE_S = 10 * 366 * 86_400
+_DASHBOARD = Path(__file__).parent / "dashboard"
+_CONTENT_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+_PAGE_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        "connect-src 'self' http://localhost:* http://127.0.0.1:*; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
+log = logging.getLogger(__name__)
+
+
+class Server:
+    """Serves a hub and an app on a bound socket, from `start` until `stop`."""
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        app: FunctionApp,
+        bindings: Bindings,
+        webhooks: Webhooks,
+        dispatcher: Dispatcher,
+        clock: Clock,
+        hub: TaskHub,
+    ) -> None:
+        self._listener = listener
+        self._app = app
+        self._bindings = bindings
+        self._webhooks = webhooks
+        self._dispatcher = dispatcher
+        self._clock = clock
+        self._hub = hub
+        self._address = ipaddress.ip_address(listener.getsockname()[0])
+        self._runner = web.ServerRunner(
+            web.Server(self._serve, request_factory=_request, access_log=None), handle_signals=False
+        )
+
+    async def start(self) -> None:
+        """Begin to answer; what came since the socket was bound has waited."""
+        await self._runner.setup()
+        await web.SockSite(self._runner, self._listener, backlog=512).start()
+
+    async def stop(self) -> None:
+        """Stop answering, without waiting for what is in progress."""
+        self._runner._shutdown_timeout = 0
+        await self._runner.cleanup()
+
+    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        if not self._is_own_name(request.host) or _is_foreign(request):
+            return _json(403, {"error": "This host answers only to its own address, and only to its own pages."})
+        target = request.raw_path
+        path, _, query = target.partition("?")
+        lower = path.lower()
+        for base in (BASE, RPC_BASE):
+            if lower == base or lower.startswith(base + "/"):
+                return await self._durable_api(request, base, path[len(base) :], query)
+        if lower == _CLOCK:
+            return await self._clock_api(request, query)
+        found = self._app.match(request.method, path)
+        if found is not None and not lower.startswith("/runtime/webhooks/"):
+            function, route_values = found
+            return await self._function(request, function, route_values, query)
+        return _page(path) if request.method == "GET" else web.Response(status=404)
+
+    def _is_own_name(self, host: str) -> bool:
+        """Whether a Host header names this host; a foreign name that leads here is an attack (DNS rebinding)."""
+        name = re.sub(r":\d+$", "", host).strip("[]").lower()
+        if name in ("localhost", "127.0.0.1", "::1", str(self._address)):
+            return True
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        return self._address.is_unspecified
+
+    def _may_call(self, request: web.BaseRequest, query: str) -> bool:
+        """On loopback nobody needs a key, as with Core Tools; beyond it the hub's key is asked for."""
+        if self._address.is_loopback:
+            return True
+        given = request.headers.get("x-functions-key") or dict(parse_qsl(query)).get("code") or ""
+        return hmac.compare_digest(given.encode(), self._hub.key.encode())
+
+    async def _durable_api(self, request: web.BaseRequest, base: str, path: str, query: str) -> web.Response:
+        is_rpc = base == RPC_BASE
+        # The SDK sends no key, and comes from this machine.
+        allowed = (
+            ipaddress.ip_address(request.remote or "::").is_loopback if is_rpc else self._may_call(request, query)
+        )
+        if not allowed:
+            return web.Response(status=401)
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        origin = f"{request.scheme}://{request.host}"
+        body = await request.read()
+        call = WebhookRequest(request.method, origin, request.raw_path, path, query, headers, body)
+        reply = await self._webhooks.handle(call)
+        response = web.Response(status=reply.status, headers=dict(reply.headers))
+        if reply.body:
+            response.body = reply.body.encode()
+            response.headers["Content-Type"] = "application/json; charset=utf-8"
+        return response
+
+    async def _clock_api(self, request: web.BaseRequest, query: str) -> web.Response:
+        if not self._may_call(request, query):
+            return web.Response(status=401)
+        if request.method == "POST":
+            problem = await self._move_clock(await request.read())
+            if problem is not None:
+                return problem
+        elif request.method != "GET":
+            return web.Response(status=404)
+        due = self._hub.next_due()
+        state = {
+            "now": stamp(self._clock.now()),
+            "next": due and stamp(due),
+            "skipped_seconds": self._clock.skipped.total_seconds(),
+        }
+        return _json(200, state)
+
+    async def _move_clock(self, body: bytes) -> web.Response | None:
+        """Do what the request says; the error when it cannot be done."""
+        wish = _clock_request(body)
+        if wish is None:
+            usage = 'Send {"skip": "next"}, or {"advance_seconds": N} with N of 0 to ten years.'
+            return _json(400, {"error": usage})
+        try:
+            async with asyncio.timeout(_SKIP_TIMEOUT_S):
+                if isinstance(wish, timedelta):
+                    await self._dispatcher.advance(wish)
+                elif await self._dispatcher.skip() is None:
+                    return _json(409, {"error": "No timer is waiting, so there is nothing to skip to."})
+        except TimeoutError:
+            text = f"Functions have been running for {_SKIP_TIMEOUT_S} s; time is skipped only when none is."
+            return _json(409, {"error": text})
+        return None
+
+    async def _function(
+        self, request: web.BaseRequest, function: Function, route_values: dict[str, str], query: str
+    ) -> web.Response:
+        assert function.http is not None
+        if function.http.auth_level != "anonymous" and not self._may_call(request, query):
+            return web.Response(status=401)
+        invocation = uuid.uuid4()
+        reason = "This function was programmatically called via the host APIs."
+        log.info("Executing 'Functions.%s' (Reason='%s', Id=%s)", function.name, reason, invocation)
+        started = self._clock.now()
+        with self._dispatcher.working():
+            call = HttpCall(
+                method=request.method,
+                url=f"{request.scheme}://{request.host}{request.raw_path}",
+                headers=request.headers.items(),
+                query=parse_qsl(query),
+                route_params=route_values,
+                body=await request.read(),
+            )
+            try:
+                answer = await self._bindings.run_http(function, call, str(invocation))
+            except FunctionFailed as failure:
+                self._log_executed(function, invocation, started, failure)
+                return web.Response(status=500)
+        self._log_executed(function, invocation, started, None)
+        response = web.Response(status=answer.status, body=answer.body or None)
+        response.headers.popall("Content-Type", None)
+        for name, value in answer.headers:
+            response.headers.add(name, value)
+        return response
+
+    def _log_executed(
+        self, function: Function, invocation: uuid.UUID, started: datetime, failure: FunctionFailed | None
+    ) -> None:
+        took_ms = (self._clock.now() - started) // timedelta(milliseconds=1)
+        if failure is None:
+            log.info(
+                "Executed 'Functions.%s' (Succeeded, Id=%s, Duration=%dms)", function.name, invocation, took_ms
+            )
+            return
+        log.error(
+            "Executed 'Functions.%s' (Failed, Id=%s, Duration=%dms)\nResult: Failure\nException: %s\nStack: %s",
+            function.name,
+            invocation,
+            took_ms,
+            failure,
+            failure.stack,
+        )
+
+
+def _request(*arguments: object) -> web.BaseRequest:
+    make: Callable[..., web.BaseRequest] = web.BaseRequest
+    return make(*arguments, asyncio.get_running_loop(), client_max_size=_LARGEST_BODY)
+
+
+def _is_foreign(request: web.BaseRequest) -> bool:
+    """Whether a page of another origin asks for a change through its visitor's browser."""
+    if request.method in ("GET", "HEAD", "OPTIONS"):
+        return False
+    origin = request.headers.get("Origin")
+    site = request.headers.get("Sec-Fetch-Site", "same-origin")
+    return site not in ("same-origin", "none") or (
+        origin is not None and origin.lower() != f"{request.scheme}://{request.host}".lower()
+    )
+
+
+def _clock_request(body: bytes) -> str | timedelta | None:
+    """What a POST to the clock asks for: "next", or a span; None when it is neither."""
+    try:
+        wish = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    match wish:
+        case {"skip": "next", **rest} if not rest:
+            return "next"
+        case {"advance_seconds": int() | float() as seconds, **rest} if not rest and not isinstance(seconds, bool):
+            return timedelta(seconds=seconds) if 0 <= seconds <= _LONGEST_ADVANCE_S else None
+    return None
+
+
+def _json(status: int, value: JSON) -> web.Response:
+    return web.Response(status=status, text=compact(value), content_type="application/json")
+
+
+def _page(path: str) -> web.Response:
+    """A file of the dashboard; its names are flat, so no path leads out of its folder."""
+    name = "index.html" if path == "/" else path.removeprefix("/dashboard/")
+    file = _DASHBOARD / name
+    if "/" in name or file.suffix not in _CONTENT_TYPES or not file.is_file():
+        return web.Response(status=404)
+    text = file.read_text(encoding="utf-8")
+    return web.Response(text=text, content_type=_CONTENT_TYPES[file.suffix], headers=_PAGE_HEADERS)

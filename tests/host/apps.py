@@ -1,0 +1,43 @@
+"""Function apps written for one test."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from durable_host.functions import FunctionApp, load_app
+
+BUNDLE = {"id": "Microsoft.Azure.Functions.ExtensionBundle", "version": "[4.*, 5.0.0)"}
+ORCHESTRATOR = {"name": "context", "type": "orchestrationTrigger", "direction": "in"}
+ACTIVITY = {"name": "value", "type": "activityTrigger", "direction": "in"}
+HTTP = {"name": "req", "type": "httpTrigger", "direction": "in", "authLevel": "anonymous"}
+RETURN = {"name": "$return", "type": "http", "direction": "out"}
+STARTER = {"name": "starter", "type": "durableClient", "direction": "in"}
+SMS = {"name": "message", "type": "twilioSms", "direction": "out"}
+
+
+def write_function(root: Path, name: str, code: str, *bindings: Mapping[str, Any], **more: Any) -> Path:
+    """Write a function with `__init__.py`, and the app's host.json if there is none; the function's folder."""
+    folder = root / name
+    folder.mkdir(parents=True)
+    (folder / "__init__.py").write_text(code)
+    (folder / "function.json").write_text(json.dumps({"bindings": bindings, **more}))
+    if not (root / "host.json").exists():
+        write_host_json(root)
+    return folder
+
+
+def write_host_json(root: Path, **more: Any) -> None:
+    root.mkdir(exist_ok=True)
+    (root / "host.json").write_text(json.dumps({"version": "2.0", "extensionBundle": BUNDLE, **more}))
+
+
+@contextmanager
+def loaded(root: Path) -> Iterator[FunctionApp]:
+    """The app, loaded, and unloaded afterwards."""
+    app = load_app(root)
+    try:
+        yield app
+    finally:
+        app.unload()
