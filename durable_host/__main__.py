@@ -15,7 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from durable_host.clock import RealClock, SkipClock
-from durable_host.console import functions_text, show_logs
+from durable_host.console import functions_text, sample_calls, show_logs
 from durable_host.errors import HostError
 from durable_host.host import Host, reason, replay_files
 from durable_host.replay import Verdict
@@ -65,7 +65,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--hub", help="the task hub's file (default: .durable_host/NAME.db in the app's folder)")
     parser.add_argument("--skip-time", action="store_true", help="jump over every timer")
     parser.add_argument(
-        "--sandbox", action="store_true", help="serve stand-ins for GitHub and Twilio on port 7072"
+        "--sandbox",
+        type=_port,
+        nargs="?",
+        const=7072,
+        metavar="PORT",
+        help="serve stand-ins for GitHub and Twilio, on port 7072 or this one",
     )
     parser.add_argument("--verbose", action="store_true", help="log in detail")
     commands = parser.add_subparsers(dest="command", metavar="replay")
@@ -100,7 +105,7 @@ async def _serve(options: argparse.Namespace, root: Path) -> None:
     settings = read_settings(root)
     port = next(port for port in (options.port, settings.http_port, 7071) if port is not None)
     async with AsyncExitStack() as stack:
-        sandbox_lines = await _start_sandbox(stack) if options.sandbox else []
+        sandbox_url = None if options.sandbox is None else await _start_sandbox(stack, options.sandbox)
         host = await stack.enter_async_context(
             Host(
                 root,
@@ -113,10 +118,17 @@ async def _serve(options: argparse.Namespace, root: Path) -> None:
         lines = ["durable_host: Azure Durable Functions on this machine, without Azure", *settings.warnings]
         if options.verbose:
             lines.append(f"Python {sys.version.split()[0]} ({sys.executable}), task hub {host.hub.path}")
-        lines += [functions_text(host.app, host.url, options.verbose), "", f"Dashboard: {host.url}/"]
         if host.clock.skipped:
             lines.append(f"The clock is {timedelta(seconds=round(host.clock.skipped.total_seconds()))} ahead.")
-        print("\n".join([*lines, *sandbox_lines, ""]), flush=True)
+        lines += [functions_text(host.app, host.url, options.verbose), "", f"Dashboard: {host.url}/"]
+        calls = sample_calls(host.app, host.url)
+        if sandbox_url is not None:
+            lines.append(f"Sandbox:   {sandbox_url}/ (GitHub and Twilio)")
+            calls.append(f"curl -X PUT {sandbox_url}/github/repos/octo/cat -d '{{\"open_issues\": 5}}'")
+            calls.append(f"curl {sandbox_url}/sms")
+        if calls:
+            lines += ["", "Try it:", "", *(f"  {call}" for call in calls)]
+        print("\n".join([*lines, ""]), flush=True)
         running = asyncio.create_task(host.run())
         stopping = asyncio.create_task(stopped.wait())
         await asyncio.wait((running, stopping), return_when=asyncio.FIRST_COMPLETED)
@@ -124,32 +136,22 @@ async def _serve(options: argparse.Namespace, root: Path) -> None:
             await running
 
 
-async def _start_sandbox(stack: AsyncExitStack) -> list[str]:
-    """Start the sandbox and point the app at it; the lines to print of it."""
-    from sandbox.server import DEFAULT_ADDRESS, DEFAULT_PORT, Sandbox  # Only with --sandbox is it there.
+async def _start_sandbox(stack: AsyncExitStack, port: int) -> str:
+    """Start the sandbox, point the app at it, and return its URL."""
+    from sandbox.server import DEFAULT_ADDRESS, Sandbox  # It lies beside this host, and is not there without it.
 
     try:
-        sandbox = await stack.enter_async_context(Sandbox(port=DEFAULT_PORT))
+        sandbox = await stack.enter_async_context(Sandbox(port=port))
     except OSError as error:
         raise HostError(
-            f"Port {DEFAULT_PORT} is unavailable on {DEFAULT_ADDRESS} ({reason(error)}), and the sandbox needs "
-            "it. Close the process using that port, or start without --sandbox."
+            f"Port {port} is unavailable on {DEFAULT_ADDRESS} ({reason(error)}), and the sandbox needs it. Close "
+            "the process using that port, or choose another one with --sandbox PORT."
         ) from None
-    # The environment wins over local.settings.json.
-    os.environ.pop("GITHUB_TOKEN", None)
+    # The environment wins over local.settings.json, and an empty token is none.
     os.environ.update(sandbox.settings, GITHUB_TOKEN="")
     for name in ("NO_PROXY", "no_proxy"):
         os.environ[name] = ",".join(filter(None, (os.environ.get(name), "localhost,127.0.0.1")))
-    start = '{"repo": "octo/cat", "phone": "+14255550100", "interval_seconds": 5}'
-    return [
-        f"Sandbox:   {sandbox.url}/  (GitHub and Twilio stand-ins; what was sent: {sandbox.url}/sms)",
-        "",
-        "Start a monitor, give its repository a fifth issue, and see the SMS:",
-        "",
-        f"  curl -X POST http://localhost:7071/orchestrators/E3_Monitor -d '{start}'",
-        f"  curl -X PUT {sandbox.url}/github/repos/octo/cat -d '{{\"open_issues\": 5}}'",
-        f"  curl {sandbox.url}/sms",
-    ]
+    return sandbox.url
 
 
 def _stop_on_signal() -> asyncio.Event:

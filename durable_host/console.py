@@ -6,6 +6,7 @@ Source: azure-functions-core-tools 4.14.0, DisplayFunctionsInfoUtilities and Col
 
 import logging
 import os
+import re
 from datetime import UTC, datetime
 from typing import TextIO
 
@@ -48,6 +49,26 @@ def functions_text(app: FunctionApp, url: str, verbose: bool) -> str:
     if not verbose:
         lines.append("For detailed output, run with --verbose.")
     return "\n".join(lines)
+
+
+def sample_calls(app: FunctionApp, url: str) -> list[str]:
+    """A curl command for each HTTP function with a sample.dat in its folder, the body that the portal tests with.
+
+    A route parameter {functionName} stands for the app's orchestrator when it has just one; optional ones are left
+    out, and a function whose route still has parameters then has no command.
+    """
+    calls = []
+    for function in app.functions:
+        sample = function.folder / "sample.dat"
+        if function.http is None or not sample.is_file():
+            continue
+        route = re.sub(r"/?\{[^{}]*\?\}", "", function.http.route.template)
+        if len(app.orchestrators) == 1:
+            route = route.replace("{functionName}", app.orchestrators[0].name)
+        if "{" not in route:
+            body = sample.read_text(encoding="utf-8").strip().replace("'", "'\\''")
+            calls.append(f"curl -X POST {url}/{route} -d '{body}'")
+    return calls
 
 
 class _Lines(logging.Formatter):

@@ -73,9 +73,8 @@ def open_hub(path: Path) -> sqlite3.Connection:
 
 
 def _set_up(db: sqlite3.Connection, path: Path) -> None:
-    # Exclusive: a second host is refused, and a kill -9 leaves no lock behind. FULL: a commit is on disk.
-    for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=FULL"):
-        db.execute(f"PRAGMA {pragma}")
+    # A second host is refused, and a kill -9 leaves no lock behind.
+    db.execute("PRAGMA locking_mode=EXCLUSIVE")
     db.execute("BEGIN IMMEDIATE")
     (application_id,) = db.execute("PRAGMA application_id").fetchone()
     (version,) = db.execute("PRAGMA user_version").fetchone()
@@ -94,6 +93,9 @@ def _set_up(db: sqlite3.Connection, path: Path) -> None:
         db.execute(f"PRAGMA user_version={_VERSION}")
         db.execute("INSERT INTO hub VALUES ('code', ?)", (secrets.token_urlsafe(32),))
     db.execute("COMMIT")
+    # Only now is the file known to be ours: WAL is written into it. FULL: a commit is on disk.
+    db.execute("PRAGMA journal_mode=WAL")
+    db.execute("PRAGMA synchronous=FULL")
 
 
 def _explain(path: Path, error: sqlite3.Error) -> str:

@@ -250,7 +250,9 @@ def _completion(row: JSON, at: datetime, task_id: int) -> str:
     """The event that completes the call of this id."""
     kind = row["EventType"]
     if kind.endswith("Completed") and "Result" not in row:
-        raise ValueError("a Result is missing; ask for the history with showHistoryOutput=true as well")
+        raise ValueError(
+            "the Result of a call is missing; ask for the history with showHistoryOutput=true as well"
+        )
     result = None if row.get("Result") is None else compact(row["Result"])
     match kind:
         case "TimerFired":
