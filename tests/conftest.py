@@ -1,0 +1,74 @@
+"""Fixtures: the app on a host, the sandbox in place of GitHub and Twilio, and a server for a single odd answer."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+from aiohttp import ClientSession, web
+from aiohttp.test_utils import TestServer
+
+from durable_host import Clock, Host, SkipClock
+from sandbox.server import Sandbox
+
+ROOT = Path(__file__).parents[1]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@pytest.fixture
+def app_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting of this machine has a say in what the app does."""
+    monkeypatch.setenv("NO_PROXY", "localhost,127.0.0.1")
+    monkeypatch.setenv("no_proxy", "localhost,127.0.0.1")
+    # What is set here, a local.settings.json cannot overrule; this allows every number.
+    monkeypatch.setenv("AllowedPhoneNumbers", "*")
+    monkeypatch.delenv("GITHUB_TOKEN", raising=False)
+
+
+@pytest.fixture
+async def sandbox(app_settings: None, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sandbox]:
+    """GitHub and Twilio on a free port, and the app's settings for them."""
+    async with Sandbox(port=0) as sandbox:
+        for name, value in sandbox.settings.items():
+            monkeypatch.setenv(name, value)
+        yield sandbox
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Callable[[Handler], Awaitable[str]]]:
+    """Serves a handler on every path of a free port, and gives its URL."""
+    async with AsyncExitStack() as servers:
+
+        async def start(handler: Handler) -> str:
+            app = web.Application()
+            app.router.add_route("*", "/{path:.*}", handler)
+            server = await servers.enter_async_context(TestServer(app))
+            return f"http://localhost:{server.port}"
+
+        yield start
+
+
+@pytest.fixture
+def clock_class() -> type[Clock]:
+    """How time passes: waits are skipped, unless a test's parameter says otherwise."""
+    return SkipClock
+
+
+@pytest.fixture
+def clock(clock_class: type[Clock]) -> Clock:
+    """The host's clock."""
+    return clock_class()
+
+
+@pytest.fixture
+async def host(sandbox: Sandbox, clock: Clock, tmp_path: Path) -> AsyncIterator[Host]:
+    """The app on a host with a hub of its own, using the sandbox."""
+    async with Host(ROOT, hub=tmp_path / "hub.db", clock=clock) as host:
+        yield host
+
+
+@pytest.fixture
+async def client(host: Host) -> AsyncIterator[ClientSession]:
+    """Calls the host; a URL may be given as a path."""
+    async with ClientSession(host.url) as client:
+        yield client

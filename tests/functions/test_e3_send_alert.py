@@ -1,0 +1,379 @@
+import asyncio
+import logging
+import ssl
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from E3_SendAlert import main
+from E3_SendAlert.sms import AlertNotSent, is_allowed, mask, missing_setting, send
+from sandbox.server import Sandbox
+from sandbox.twilio import TwilioStatus
+
+pytestmark = pytest.mark.usefixtures("app_settings")
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+TwilioIs = Callable[[Handler], Awaitable[None]]
+
+PHONE = "+14255550167"
+ALERT = {"phone": PHONE, "repo": "octo/cat", "threshold": 3}
+# Made for these tests and trusted by nobody: openssl req -x509 -newkey ec -subj /CN=localhost -days 36500.
+UNTRUSTED = """\
+-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg3ic9pPRGVN6BPBq0
+bwchudw2RqVS4gPLsvBOz/L2ti6hRANCAAT12hrP/IdqnE/n9gckkiN4Mk2sDqAN
+vDFJAXXUcZjkkB7lW0hAWRTGD2PqCY4qiMp/ESKwFZ2T0EF4awePr3/s
+-----END PRIVATE KEY-----
+-----BEGIN CERTIFICATE-----
+MIIBfzCCASWgAwIBAgIUBTVu4nHCanuRnRCWILKrdGFRqwMwCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyNDEzNTI0NVoYDzIxMjYxMDMx
+MTM1MjQ1WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAAT12hrP/IdqnE/n9gckkiN4Mk2sDqANvDFJAXXUcZjkkB7lW0hAWRTG
+D2PqCY4qiMp/ESKwFZ2T0EF4awePr3/so1MwUTAdBgNVHQ4EFgQUYRhdLMHdM/gp
++Mnqcj0eSv/gZigwHwYDVR0jBBgwFoAUYRhdLMHdM/gp+Mnqcj0eSv/gZigwDwYD
+VR0TAQH/BAUwAwEB/zAKBggqhkjOPQQDAgNIADBFAiAx3sJ0dUqM2cb32h1pqDe7
+NpGMEMy3y7OtYKQyZOM1IwIhALwbbIMrbLRtRKOpxSwCIaqHk8ZRZ1GzZ9BgaQAS
+lF2y
+-----END CERTIFICATE-----
+"""
+
+
+@pytest.fixture
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings of an account that exists nowhere."""
+    monkeypatch.setenv("TwilioAccountSid", "AC0123456789")
+    monkeypatch.setenv("TwilioAuthToken", "7e57token")
+    monkeypatch.setenv("TwilioPhoneNumber", "+15005550006")
+
+
+@pytest.fixture
+def twilio_is(
+    credentials: None, serve: Callable[[Handler], Awaitable[str]], monkeypatch: pytest.MonkeyPatch
+) -> TwilioIs:
+    """Puts a handler in Twilio's place, for what the sandbox does not answer."""
+
+    async def start(handler: Handler) -> None:
+        monkeypatch.setenv("TWILIO_API_URL", await serve(handler))
+
+    return start
+
+
+async def alert(phone: str = PHONE) -> object:
+    return await asyncio.to_thread(main, {**ALERT, "phone": phone})
+
+
+async def test_an_alert_names_the_repository_its_threshold_and_its_issues_page(sandbox: Sandbox) -> None:
+    result = await alert()
+
+    [sms] = sandbox.sms
+    assert result == {"message": sms["sid"]}
+    assert (sms["to"], sms["from"]) == (PHONE, sandbox.settings["TwilioPhoneNumber"])
+    assert sms["body"] == "octo/cat has more than 3 open issues: https://github.com/octo/cat/issues"
+
+
+@pytest.mark.parametrize("name", ["TwilioAccountSid", "TwilioAuthToken", "TwilioPhoneNumber"])
+@pytest.mark.parametrize("value", [None, "", " "])
+async def test_without_a_twilio_setting_nothing_is_sent(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, name: str, value: str | None
+) -> None:
+    monkeypatch.delenv(name)
+    if value is not None:
+        monkeypatch.setenv(name, value)
+
+    assert missing_setting() == name
+    with pytest.raises(AlertNotSent, match=f"^the app setting {name} is missing$"):
+        await alert()
+    assert sandbox.sms == []
+
+
+async def test_a_setting_pasted_with_blanks_around_it_works(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in sandbox.settings.items():
+        monkeypatch.setenv(name, f" {value}\n")
+
+    await alert()
+
+    assert len(sandbox.sms) == 1
+
+
+@pytest.mark.parametrize(
+    ("allowed", "phone", "expected"),
+    [
+        ("", PHONE, True),
+        ("  ", PHONE, True),
+        ("*", PHONE, True),
+        (PHONE, PHONE, True),
+        ("+14255550168", PHONE, False),
+        ("+1425555016", PHONE, False),
+        ("+1425*", PHONE, True),
+        ("+49*, +1425*", PHONE, True),
+        (f"+4917012345678,{PHONE}", PHONE, True),
+        ("+49*", PHONE, False),
+        (",", PHONE, False),
+        ("14255550167", PHONE, False),
+    ],
+)
+def test_allowed_numbers_are_whole_numbers_or_prefixes(
+    monkeypatch: pytest.MonkeyPatch, allowed: str, phone: str, expected: bool
+) -> None:
+    monkeypatch.setenv("AllowedPhoneNumbers", allowed)
+
+    assert is_allowed(phone) is expected
+
+
+def test_without_a_list_all_numbers_are_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AllowedPhoneNumbers")
+
+    assert is_allowed(PHONE)
+
+
+async def test_a_number_that_is_not_allowed_is_not_texted(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AllowedPhoneNumbers", "+49*")
+
+    with pytest.raises(
+        AlertNotSent, match=r"^\+1425\*\*\*\*\*67 is not among the app setting AllowedPhoneNumbers$"
+    ):
+        await alert()
+    assert sandbox.sms == []
+
+
+@pytest.mark.parametrize(
+    ("phone", "masked"),
+    [
+        ("+14255550167", "+1425*****67"),
+        ("+123456789", "+1234***89"),
+        ("+12345678", "+1*******"),
+        ("+12", "+1*"),
+    ],
+)
+def test_a_masked_number_shows_its_country_and_its_end(phone: str, masked: str) -> None:
+    assert mask(phone) == masked
+
+
+@pytest.mark.parametrize(
+    ("phone", "code", "shown"),
+    [
+        ("+15005550001", 21211, "+1500*****01"),
+        ("+15005550002", 21612, "+1500*****02"),
+        ("+15005550003", 21408, "+1500*****03"),
+        ("+15005550009", 21614, "+1500*****09"),
+    ],
+)
+async def test_twilio_s_refusal_is_told_with_its_code_and_a_masked_number(
+    sandbox: Sandbox, phone: str, code: int, shown: str
+) -> None:
+    with pytest.raises(AlertNotSent) as refused:
+        await alert(phone)
+
+    text = str(refused.value)
+    assert text.startswith(f"Twilio refused it with error {code}: ")
+    assert shown in text
+    assert phone.lstrip("+") not in text
+    assert "\n" not in text
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Number 1425-555-0167 is no number",
+        "Cannot reach +1 (425) 555-0167 now",
+        "To=%2B14255550167\nis wrong",
+        "Account AC0123456789 with 7e57token",
+    ],
+)
+async def test_nothing_that_twilio_says_gives_a_number_or_a_secret_away(twilio_is: TwilioIs, said: str) -> None:
+    async def refuse(_request: web.Request) -> web.Response:
+        return web.json_response({"code": 21211, "message": said}, status=400)
+
+    await twilio_is(refuse)
+
+    with pytest.raises(AlertNotSent, match="21211") as refused:
+        await alert()
+
+    text = str(refused.value)
+    assert not any(secret in text for secret in ("5550167", "555-0167", "AC0123456789", "7e57token", "\n"))
+    assert refused.value.__suppress_context__
+
+
+async def test_wrong_credentials_are_told_without_them(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TwilioAuthToken", "wrong")
+
+    with pytest.raises(AlertNotSent, match=r"^Twilio refused it with error 20003: .*Authenticate"):
+        await alert()
+
+
+@pytest.mark.parametrize("name", ["TwilioAccountSid", "TwilioAuthToken"])
+async def test_credentials_that_no_header_can_hold_are_not_sent(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "ab\u201dcd")
+
+    with pytest.raises(AlertNotSent, match=r"holds a character that none has$"):
+        await alert()
+
+
+@pytest.mark.parametrize("status", [400, 429])
+async def test_an_error_of_twilio_s_for_this_request_means_not_sent(
+    sandbox: Sandbox, status: TwilioStatus
+) -> None:
+    sandbox.set_twilio(status=status)
+
+    with pytest.raises(AlertNotSent, match=r"^Twilio refused it with error "):
+        await alert()
+    assert sandbox.sms == []
+
+
+async def test_an_error_in_the_form_of_rfc_9457_is_told_too(twilio_is: TwilioIs) -> None:
+    problem = {"type": "about:blank", "title": "Bad", "status": 400, "code": 30001, "detail": f"no {PHONE}"}
+
+    async def refuse(_request: web.Request) -> web.Response:
+        return web.json_response(problem, status=400)
+
+    await twilio_is(refuse)
+
+    with pytest.raises(AlertNotSent, match=r"^Twilio refused it with error 30001: Bad: no \+1425\*\*\*\*\*67$"):
+        await alert()
+
+
+async def test_a_failure_of_twilio_s_may_mean_sent(sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
+    sandbox.set_twilio(status=500)
+
+    result = await alert()
+
+    assert result == {"message": None}
+    assert "SMS to +1425*****67: cannot tell whether it was sent: Twilio answered 500" in caplog.text
+
+
+async def test_a_reply_that_is_lost_may_mean_sent(sandbox: Sandbox) -> None:
+    sandbox.set_twilio(status="lost reply")
+
+    result = await alert()
+
+    assert result == {"message": None}
+    assert len(sandbox.sms) == 1
+
+
+async def test_a_reply_that_does_not_come_in_time_may_mean_sent(sandbox: Sandbox) -> None:
+    sandbox.set_twilio(status="hang")
+
+    sid = await asyncio.to_thread(send, PHONE, "text", timeout_s=0.2)
+
+    assert sid is None
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(201, "<html>"), (201, "[]"), (201, "null"), (201, '{"sid": null}'), (201, '{"date_sent": 5}'), (302, "{}")],
+)
+async def test_an_answer_that_is_neither_a_message_nor_an_error_may_mean_sent(
+    twilio_is: TwilioIs, status: int, body: str
+) -> None:
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(status=status, text=body, headers={"Location": "/"})
+
+    await twilio_is(answer)
+
+    result = await alert()
+
+    assert result == {"message": None}
+
+
+async def test_without_a_connection_nothing_is_sent(
+    credentials: None, unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TWILIO_API_URL", f"http://localhost:{unused_tcp_port}")
+
+    with pytest.raises(AlertNotSent, match=r"^no connection to Twilio \(ConnectionError\)$") as refused:
+        await alert()
+    assert refused.value.__suppress_context__
+
+
+async def test_a_server_that_nobody_vouches_for_is_sent_nothing(
+    credentials: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pem = tmp_path / "untrusted.pem"
+    pem.write_text(UNTRUSTED)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(pem)
+    server = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", ssl=tls)
+    monkeypatch.setenv("TWILIO_API_URL", f"https://localhost:{server.sockets[0].getsockname()[1]}")
+
+    async with server:
+        with pytest.raises(AlertNotSent, match=r"^no connection to Twilio \(SSLError\)$"):
+            await alert()
+
+
+async def test_a_proxy_that_makes_no_connection_sends_nothing(
+    credentials: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked_for = []
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked_for.append((await reader.readuntil(b"\r\n\r\n")).decode().split()[:2])
+        writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    proxy = await asyncio.start_server(refuse, "127.0.0.1")
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}")
+    monkeypatch.setenv("TWILIO_API_URL", "")
+
+    async with proxy:
+        with pytest.raises(AlertNotSent, match=r"^no connection to Twilio \(ProxyError\)$"):
+            await alert()
+    assert asked_for == [["CONNECT", "api.twilio.com:443"]]
+
+
+async def test_a_connection_that_breaks_behind_a_proxy_may_mean_sent(
+    credentials: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def take_and_hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"octo")
+        writer.close()
+
+    proxy = await asyncio.start_server(take_and_hang_up, "127.0.0.1")
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}")
+    monkeypatch.setenv("TWILIO_API_URL", "http://twilio.invalid")
+
+    async with proxy:
+        result = await alert()
+
+    assert result == {"message": None}
+
+
+@pytest.mark.parametrize("url", ["ftp://localhost", "localhost:7072", "http://", "https:///twilio"])
+async def test_another_twilio_must_be_an_http_url(
+    credentials: None, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("TWILIO_API_URL", url)
+
+    with pytest.raises(AlertNotSent, match=r"^the app setting TWILIO_API_URL is no http\(s\) URL$"):
+        await alert()
+
+
+async def test_a_url_that_cannot_be_called_sends_nothing(
+    credentials: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TWILIO_API_URL", "http://localhost:port")
+
+    with pytest.raises(AlertNotSent, match=r"^no connection to Twilio \(InvalidURL\)$"):
+        await alert()
+
+
+@pytest.mark.parametrize("status", [None, 400, 500, "lost reply"])
+async def test_no_log_line_holds_a_number_or_a_secret(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture, status: TwilioStatus | None
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    sandbox.set_twilio(status=status)
+
+    await asyncio.gather(alert(), return_exceptions=True)
+
+    secrets = (PHONE.lstrip("+"), sandbox.settings["TwilioAccountSid"], sandbox.settings["TwilioAuthToken"])
+    assert not any(secret in caplog.text for secret in secrets)
+    assert logging.getLogger("twilio.http_client").level == logging.WARNING
+    assert logging.getLogger("urllib3").level == logging.WARNING

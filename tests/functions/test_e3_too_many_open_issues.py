@@ -1,0 +1,391 @@
+import asyncio
+import gzip
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from E3_TooManyOpenIssues import main
+from E3_TooManyOpenIssues.github import CheckFailed, exceeds
+from sandbox.github import RepositoryStatus
+from sandbox.server import Sandbox
+
+pytestmark = pytest.mark.usefixtures("app_settings")
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Serve = Callable[[Handler], Awaitable[str]]
+GitHubIs = Callable[[Handler], Awaitable[str]]
+
+ISSUE = {"number": 1}
+PULL_REQUEST = {"number": 2, "pull_request": {"url": "https://api.github.com/repos/octo/cat/pulls/2"}}
+
+
+@pytest.fixture
+def github_is(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> GitHubIs:
+    """Puts a handler in GitHub's place, for what the sandbox does not answer."""
+
+    async def start(handler: Handler) -> str:
+        url = await serve(handler)
+        monkeypatch.setenv("GITHUB_API_URL", url)
+        return url
+
+    return start
+
+
+async def too_many(threshold: int = 3, repo: str = "octo/cat") -> bool | None:
+    return await asyncio.to_thread(main, {"repo": repo, "threshold": threshold})
+
+
+def issues(number: int) -> str:
+    return json.dumps([ISSUE] * number)
+
+
+@pytest.mark.parametrize(
+    ("open_issues", "threshold", "expected"), [(3, 3, False), (4, 3, True), (0, 0, False), (1, 0, True)]
+)
+async def test_too_many_is_more_than_the_threshold(
+    sandbox: Sandbox, open_issues: int, threshold: int, expected: bool
+) -> None:
+    sandbox.set_repository("octo/cat", open_issues=open_issues)
+
+    assert await too_many(threshold) is expected
+
+
+async def test_pull_requests_are_no_issues(sandbox: Sandbox) -> None:
+    sandbox.set_repository("octo/cat", open_issues=3, open_pulls=250)
+
+    assert await too_many(3) is False
+    assert await too_many(2) is True
+
+
+@pytest.mark.parametrize(("threshold", "expected"), [(249, True), (250, False)])
+async def test_all_pages_count(sandbox: Sandbox, threshold: int, expected: bool) -> None:
+    sandbox.set_repository("octo/cat", open_issues=250, open_pulls=70)
+
+    assert await too_many(threshold) is expected
+
+
+async def test_reading_stops_once_the_answer_is_known(github_is: GitHubIs) -> None:
+    paths = []
+
+    async def list_issues(request: web.Request) -> web.Response:
+        paths.append(request.path_qs)
+        return web.Response(
+            text=issues(2), headers={"Link": f'<{request.url.origin()}/page{len(paths)}>; rel="next"'}
+        )
+
+    await github_is(list_issues)
+
+    assert await too_many(3) is True
+    assert paths == ["/repos/octo/cat/issues?state=open&per_page=100", "/page1"]
+
+
+async def test_a_renamed_repository_is_found(sandbox: Sandbox) -> None:
+    sandbox.set_repository("octo/cat", open_issues=150, status=301)
+
+    assert await too_many(149) is True
+    assert await too_many(150) is False
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 410])
+async def test_what_the_next_check_would_be_told_too_is_raised(sandbox: Sandbox, status: RepositoryStatus) -> None:
+    sandbox.set_repository("octo/cat", status=status)
+
+    with pytest.raises(CheckFailed, match=rf"^.*(octo/cat|GITHUB_TOKEN).*\({status}\).*$") as failed:
+        await too_many()
+    assert "\n" not in str(failed.value)
+
+
+async def test_a_repository_blocked_by_law_is_raised(github_is: GitHubIs) -> None:
+    async def block(_request: web.Request) -> web.Response:
+        return web.json_response({"message": "Repository access blocked"}, status=451)
+
+    await github_is(block)
+
+    with pytest.raises(CheckFailed, match=r"^GitHub blocks octo/cat for legal reasons \(451\)$"):
+        await too_many()
+
+
+@pytest.mark.parametrize("status", [429, 500, "bad json"])
+async def test_github_cannot_say_now(
+    sandbox: Sandbox, status: RepositoryStatus, caplog: pytest.LogCaptureFixture
+) -> None:
+    sandbox.set_repository("octo/cat", status=status)
+
+    assert await too_many() is None
+    assert "octo/cat: GitHub cannot say now: " in caplog.text
+
+
+@pytest.mark.parametrize("status", ["hang", "drip"])
+async def test_a_server_that_is_too_slow_cannot_say_now(sandbox: Sandbox, status: RepositoryStatus) -> None:
+    sandbox.set_repository("octo/cat", status=status)
+
+    assert await asyncio.to_thread(exceeds, "octo/cat", 3, deadline_s=0.3) is None
+
+
+async def test_no_connection_cannot_say_now(unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITHUB_API_URL", f"http://localhost:{unused_tcp_port}")
+
+    assert await too_many() is None
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body"),
+    [
+        (200, {}, ""),
+        (200, {}, "<html>"),
+        (200, {}, "[" * 100_000),
+        (200, {}, json.dumps({"message": "5 issues"})),
+        (200, {}, "[1, 2, 3, 4]"),
+        (200, {}, "5"),
+        (200, {"Content-Encoding": "gzip"}, issues(5)),
+        (304, {}, ""),
+        (301, {}, ""),
+        (400, {}, issues(5)),
+        (422, {}, "{}"),
+        (403, {"Retry-After": "60"}, "{}"),
+        (403, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "4000000000"}, "{}"),
+        (503, {}, "{}"),
+    ],
+)
+async def test_an_answer_without_a_list_of_issues_cannot_say_now(
+    github_is: GitHubIs, status: int, headers: dict[str, str], body: str
+) -> None:
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(status=status, text=body, headers=headers)
+
+    await github_is(answer)
+
+    assert await too_many() is None
+
+
+@pytest.mark.parametrize("is_zipped", [False, True])
+async def test_an_answer_that_is_too_large_cannot_say_now(github_is: GitHubIs, is_zipped: bool) -> None:
+    body = b"[" + b" " * 10_000_000 + b"]"
+
+    async def answer(_request: web.Request) -> web.Response:
+        headers = {"Content-Encoding": "gzip"} if is_zipped else {}
+        return web.Response(body=gzip.compress(body) if is_zipped else body, headers=headers)
+
+    await github_is(answer)
+
+    assert await too_many() is None
+
+
+async def test_a_zipped_answer_is_read(github_is: GitHubIs) -> None:
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(body=gzip.compress(issues(4).encode()), headers={"Content-Encoding": "gzip"})
+
+    await github_is(answer)
+
+    assert await too_many(3) is True
+
+
+async def test_a_list_of_too_many_pages_cannot_say_now(github_is: GitHubIs) -> None:
+    pages = []
+
+    async def answer(request: web.Request) -> web.Response:
+        pages.append(request.path)
+        return web.Response(text=issues(1), headers={"Link": f'<{request.url.origin()}/{len(pages)}>; rel="next"'})
+
+    await github_is(answer)
+
+    assert await too_many(30) is None
+    assert len(pages) == 20
+
+
+@pytest.mark.parametrize("status", [200, 301, 302, 307, 308])
+@pytest.mark.parametrize("scheme", ["http", "ftp"])
+async def test_another_server_is_never_called(
+    github_is: GitHubIs, serve: Serve, monkeypatch: pytest.MonkeyPatch, status: int, scheme: str
+) -> None:
+    calls = []
+
+    async def elsewhere(request: web.Request) -> web.Response:
+        calls.append(request.path)
+        return web.Response(text=issues(5))
+
+    url = (await serve(elsewhere)).replace("http", scheme)
+
+    async def point_elsewhere(_request: web.Request) -> web.Response:
+        headers = {"Location": url} if status != 200 else {"Link": f'<{url}>; rel="next"'}
+        return web.Response(status=status, text=issues(1), headers=headers)
+
+    monkeypatch.setenv("GITHUB_TOKEN", "t0ken")
+    await github_is(point_elsewhere)
+
+    assert await too_many(3) is None
+    assert calls == []
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "is_called_again"),
+    [
+        (429, {"Retry-After": "60"}, False),
+        (429, {"Retry-After": "0"}, True),
+        (429, {"Retry-After": "Tue, 24 Nov 2026 11:00:00 GMT"}, False),
+        (429, {}, False),
+        (403, {"Retry-After": "60"}, False),
+        (403, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "4000000000"}, False),
+        (403, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1000000000"}, True),
+        (403, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "soon"}, False),
+    ],
+)
+async def test_github_is_left_alone_until_its_limit_ends(
+    github_is: GitHubIs,
+    monkeypatch: pytest.MonkeyPatch,
+    status: int,
+    headers: dict[str, str],
+    is_called_again: bool,
+) -> None:
+    limited = True
+    calls = []
+
+    async def answer(request: web.Request) -> web.Response:
+        calls.append(request.path)
+        return web.Response(status=status, headers=headers) if limited else web.Response(text=issues(4))
+
+    await github_is(answer)
+
+    assert await too_many() is None
+    limited = False
+    assert await too_many(repo="octo/dog") is (True if is_called_again else None)
+    assert len(calls) == (2 if is_called_again else 1)
+    monkeypatch.setenv("GITHUB_TOKEN", "another")
+    assert await too_many() is True
+
+
+async def test_an_unchanged_list_is_not_sent_again(github_is: GitHubIs, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = []
+
+    async def answer(request: web.Request) -> web.Response:
+        known.append(request.headers.get("If-None-Match"))
+        is_last = request.path == "/last"
+        etag = '"last"' if is_last else 'W/"first"'
+        link = {} if is_last else {"Link": '</last>; rel="next"'}
+        if known[-1] == etag:
+            return web.Response(status=304)
+        return web.Response(text=json.dumps([ISSUE, PULL_REQUEST, ISSUE]), headers={"ETag": etag, **link})
+
+    await github_is(answer)
+
+    assert await too_many(3) is True
+    assert await too_many(4) is False
+    assert await too_many(1) is True
+    assert known == [None, None, 'W/"first"', '"last"', 'W/"first"']
+    monkeypatch.setenv("GITHUB_TOKEN", "another")
+    assert await too_many(4) is False
+    assert known[5:] == [None, None]
+
+
+async def test_a_changed_list_counts_anew(sandbox: Sandbox) -> None:
+    sandbox.set_repository("octo/cat", open_issues=3)
+    assert await too_many(3) is False
+    assert await too_many(3) is False
+
+    sandbox.set_repository("octo/cat", open_issues=4)
+
+    assert await too_many(3) is True
+
+
+async def test_the_pages_of_a_thousand_lists_are_kept(github_is: GitHubIs) -> None:
+    known = []
+
+    async def answer(request: web.Request) -> web.Response:
+        known.append(request.headers.get("If-None-Match"))
+        return web.Response(text="[]", headers={"ETag": '"e"'})
+
+    url = await github_is(answer)
+    assert url
+
+    def check_all(numbers: range) -> None:
+        for number in numbers:
+            exceeds(f"octo/{number}", 3)
+
+    await asyncio.to_thread(check_all, range(1_001))
+    known.clear()
+    await asyncio.to_thread(check_all, range(1, 3))
+    await asyncio.to_thread(check_all, range(1))
+
+    assert known == ['"e"', '"e"', None]
+
+
+async def test_the_token_is_sent_when_it_is_set(github_is: GitHubIs, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    async def answer(request: web.Request) -> web.Response:
+        seen.append(request.headers.get("Authorization"))
+        return web.Response(text="[]")
+
+    await github_is(answer)
+    for token in ("", " t0ken\n"):
+        monkeypatch.setenv("GITHUB_TOKEN", token)
+        await too_many()
+
+    assert seen == [None, "Bearer t0ken"]
+
+
+async def test_a_password_in_netrc_is_not_sent(
+    github_is: GitHubIs, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    seen = []
+
+    async def answer(request: web.Request) -> web.Response:
+        seen.append(request.headers.get("Authorization"))
+        return web.Response(text="[]")
+
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine localhost login octo password s3cret\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    await github_is(answer)
+
+    await too_many()
+
+    assert seen == [None]
+
+
+@pytest.mark.parametrize("token", ["t0\nken", "t0 ken", "t0k\u201den"])
+async def test_a_token_that_no_header_can_hold_is_refused_without_it(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, token: str
+) -> None:
+    monkeypatch.setenv("GITHUB_TOKEN", token)
+
+    with pytest.raises(CheckFailed, match=r"^the app setting GITHUB_TOKEN holds a character that no token has$"):
+        await too_many()
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://localhost", "localhost:7072", "http://", "http://localhost:port", "http://[x"]
+)
+async def test_another_github_must_be_an_http_url(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("GITHUB_API_URL", url)
+
+    with pytest.raises(CheckFailed, match=r"^the app setting GITHUB_API_URL is no http\(s\) URL$"):
+        await too_many()
+
+
+async def test_without_a_setting_it_is_github_s_own_api(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked_for = []
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked_for.append((await reader.readuntil(b"\r\n\r\n")).decode().split()[:2])
+        writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    proxy = await asyncio.start_server(refuse, "127.0.0.1")
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}")
+    monkeypatch.setenv("GITHUB_API_URL", "")
+
+    async with proxy:
+        assert await too_many() is None
+    assert asked_for == [["CONNECT", "api.github.com:443"]]
+
+
+async def test_a_slash_at_the_end_of_the_url_does_no_harm(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_API_URL", f"{sandbox.github_url}/")
+
+    assert await too_many(1) is True

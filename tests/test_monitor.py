@@ -1,0 +1,285 @@
+"""The app as a whole, from the POST that starts a monitor to the SMS that it sends or does not send."""
+
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession, web
+
+from durable_host import Host, RealClock
+from sandbox.server import Sandbox
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Serve = Callable[[Handler], Awaitable[str]]
+Answer = Callable[[int], web.Response]
+
+PHONE = "+14255550167"
+INSTANCES = "/runtime/webhooks/durabletask/instances"
+
+
+@pytest.fixture
+def github_says(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> Callable[[Answer], Awaitable[list[int]]]:
+    """Puts GitHub's answer to check 1, 2, ... in a test's hand; the list grows with each."""
+
+    async def start(answer: Answer) -> list[int]:
+        checks: list[int] = []
+
+        async def list_issues(_request: web.Request) -> web.Response:
+            checks.append(len(checks) + 1)
+            return answer(checks[-1])
+
+        monkeypatch.setenv("GITHUB_API_URL", await serve(list_issues))
+        return checks
+
+    return start
+
+
+GitHubSays = Callable[[Answer], Awaitable[list[int]]]
+
+
+def issues(number: int) -> web.Response:
+    return web.json_response([{"number": number} for number in range(number)])
+
+
+async def start(client: ClientSession, **changes: Any) -> str:
+    request = {"repo": "octo/cat", "phone": PHONE, **changes}
+    async with client.post("/orchestrators/E3_Monitor", json=request) as response:
+        assert response.status == 202
+        instance_id: str = (await response.json())["id"]
+    return instance_id
+
+
+async def test_too_many_open_issues_send_one_sms(host: Host, client: ClientSession, sandbox: Sandbox) -> None:
+    sandbox.set_repository("octo/cat", open_issues=5)
+
+    status = await host.wait(await start(client))
+
+    [sms] = sandbox.sms
+    assert (sms["to"], sms["from"]) == (PHONE, sandbox.settings["TwilioPhoneNumber"])
+    assert sms["body"] == "octo/cat has more than 3 open issues: https://github.com/octo/cat/issues"
+    assert status["runtimeStatus"] == "Completed"
+    assert status["output"] == {"outcome": "alerted", "checks": 1, "message": sms["sid"]}
+
+
+async def test_a_quiet_repository_expires_without_an_sms(
+    host: Host, client: ClientSession, sandbox: Sandbox
+) -> None:
+    instance_id = await start(client)
+
+    await host.wait(instance_id)
+
+    status = await host.status(instance_id, history=True)
+    assert status
+    assert status["output"] == {"outcome": "expired", "checks": 5}
+    assert status["customStatus"]["checks"] == 5
+    assert status["customStatus"]["openIssues"] == "not too many"
+    assert sandbox.sms == []
+    timers = [event["FireAt"] for event in status["historyEvents"] if event["EventType"] == "TimerFired"]
+    assert len(timers) == 5
+    assert {timer[17:] for timer in timers} == {timers[0][17:]}, "each a whole minute after the one before"
+
+
+async def test_hours_of_quiet_checks_end_in_an_sms_when_the_issues_come(
+    host: Host, client: ClientSession, sandbox: Sandbox, github_says: GitHubSays
+) -> None:
+    checks = await github_says(lambda check: issues(4 if check == 200 else 3))
+
+    instance_id = await start(client, expiry_seconds=86_400)
+    status = await host.wait(instance_id)
+
+    assert status["output"] == {"outcome": "alerted", "checks": 200, "message": sandbox.sms[0]["sid"]}
+    assert len(checks) == 200
+    assert len(sandbox.sms) == 1
+
+
+async def test_a_poll_costs_the_same_however_long_the_monitor_runs(
+    host: Host, client: ClientSession, github_says: GitHubSays
+) -> None:
+    await github_says(lambda _check: issues(0))
+
+    instance_id = await start(client, interval_seconds=60, expiry_seconds=143 * 60)
+    await host.wait(instance_id)
+
+    status = await host.status(instance_id, history=True)
+    assert status
+    assert status["output"] == {"outcome": "expired", "checks": 143}
+    assert len(status["historyEvents"]) <= 60
+    carried = json.loads(status["input"])["status"]
+    assert carried["checks"] == 132
+    assert carried["expires"] == status["customStatus"]["expires"]
+
+
+async def test_github_s_bad_hours_end_nothing(
+    host: Host, client: ClientSession, sandbox: Sandbox, github_says: GitHubSays
+) -> None:
+    def answer(check: int) -> web.Response:
+        return web.Response(status=500 if check < 20 else 404) if check < 30 else issues(5)
+
+    await github_says(answer)
+
+    status = await host.wait(await start(client, expiry_seconds=3_600))
+
+    assert status["output"] == {"outcome": "alerted", "checks": 30, "message": sandbox.sms[0]["sid"]}
+    assert status["customStatus"]["openIssues"] == "unknown"
+    assert status["customStatus"]["lastError"] == (
+        "Activity function 'E3_TooManyOpenIssues' failed: CheckFailed: GitHub finds no repository octo/cat (404): "
+        "check its name; a private one needs GITHUB_TOKEN"
+    )
+
+
+async def test_a_repository_that_is_not_there_fails_the_monitor_at_once(
+    host: Host, client: ClientSession, sandbox: Sandbox
+) -> None:
+    sandbox.set_repository("octo/cat", status=404)
+
+    status = await host.wait(await start(client))
+
+    assert status["runtimeStatus"] == "Failed"
+    assert status["output"] == (
+        "Orchestrator function 'E3_Monitor' failed: Activity function 'E3_TooManyOpenIssues' failed: CheckFailed: "
+        "GitHub finds no repository octo/cat (404): check its name; a private one needs GITHUB_TOKEN"
+    )
+
+
+async def test_an_sms_that_twilio_refuses_fails_the_monitor_after_three_attempts(
+    host: Host, client: ClientSession, sandbox: Sandbox
+) -> None:
+    sandbox.set_repository("octo/cat", open_issues=5)
+    sandbox.set_twilio(status=400)
+
+    instance_id = await start(client)
+    await host.wait(instance_id)
+
+    status = await host.status(instance_id, history=True)
+    assert status
+    assert status["runtimeStatus"] == "Failed"
+    assert str(status["output"]).startswith(
+        "Orchestrator function 'E3_Monitor' failed: Activity function 'E3_SendAlert' failed: AlertNotSent: "
+        "Twilio refused it with error 21608: "
+    )
+    assert not any(unwanted in str(status["output"]) for unwanted in ("\n", "$type", "4255550167"))
+    attempts = [event for event in status["historyEvents"] if event["EventType"] == "TaskFailed"]
+    assert len(attempts) == 3
+    assert "4255550167" not in json.dumps(attempts)
+
+
+async def test_an_sms_that_was_certainly_not_sent_is_tried_again(
+    host: Host, client: ClientSession, sandbox: Sandbox, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts = []
+
+    async def twilio(_request: web.Request) -> web.Response:
+        attempts.append(host.clock.now())
+        if len(attempts) < 3:
+            return web.json_response({"code": 20429, "message": "Too Many Requests"}, status=429)
+        return web.json_response({"sid": "SM1"}, status=201)
+
+    monkeypatch.setenv("TWILIO_API_URL", await serve(twilio))
+    sandbox.set_repository("octo/cat", open_issues=5)
+
+    status = await host.wait(await start(client))
+
+    assert status["output"] == {"outcome": "alerted", "checks": 1, "message": "SM1"}
+    first, second, third = attempts
+    assert min((second - first).total_seconds(), (third - second).total_seconds()) >= 2
+
+
+async def test_an_sms_that_may_have_been_sent_is_not_tried_again(
+    host: Host, client: ClientSession, sandbox: Sandbox
+) -> None:
+    sandbox.set_repository("octo/cat", open_issues=5)
+    sandbox.set_twilio(status="lost reply")
+
+    status = await host.wait(await start(client))
+
+    assert status["output"] == {"outcome": "alert unconfirmed", "checks": 1}
+    assert len(sandbox.sms) == 1
+
+
+async def test_no_other_way_of_starting_gets_past_the_allowed_numbers(
+    host: Host, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AllowedPhoneNumbers", "+49*")
+    sandbox.set_repository("octo/cat", open_issues=5)
+
+    status = await host.wait(await host.start("E3_Monitor", {"repo": "octo/cat", "phone": PHONE}))
+
+    assert status["runtimeStatus"] == "Failed"
+    assert "+1425*****67 is not among the app setting AllowedPhoneNumbers" in str(status["output"])
+    assert sandbox.sms == []
+
+
+async def test_no_other_way_of_starting_gets_past_the_check_of_the_request(host: Host) -> None:
+    status = await host.wait(await host.start("E3_Monitor", {"repo": "octo/cat"}))
+
+    assert status["output"] == "Orchestrator function 'E3_Monitor' failed: phone is missing"
+
+
+async def test_a_monitor_that_continued_as_new_and_is_restarted_expires(
+    host: Host, client: ClientSession, sandbox: Sandbox
+) -> None:
+    instance_id = await start(client, expiry_seconds=13 * 60)
+    await host.wait(instance_id)
+    sandbox.set_repository("octo/cat", open_issues=5)
+
+    async with client.post(f"{INSTANCES}/{instance_id}/restart") as response:
+        restarted: str = (await response.json())["id"]
+
+    assert restarted != instance_id
+    assert (await host.wait(restarted))["output"] == {"outcome": "expired", "checks": 12}
+    assert sandbox.sms == []
+
+
+@pytest.mark.parametrize("clock_class", [RealClock])
+async def test_a_terminated_monitor_sends_nothing(host: Host, client: ClientSession, sandbox: Sandbox) -> None:
+    instance_id = await start(client)
+    await host.idle()
+    sandbox.set_repository("octo/cat", open_issues=5)
+
+    await host.terminate(instance_id, "enough")
+
+    assert (await host.wait(instance_id))["runtimeStatus"] == "Terminated"
+    await host.advance(600)
+    assert sandbox.sms == []
+
+
+@pytest.mark.parametrize("clock_class", [RealClock])
+async def test_in_real_time_too(host: Host, client: ClientSession, sandbox: Sandbox) -> None:
+    instance_id = await start(client, interval_seconds=1, expiry_seconds=8)
+    await host.idle()
+    quiet = await host.status(instance_id)
+    sandbox.set_repository("octo/cat", open_issues=4)
+
+    status = await host.wait(instance_id)
+
+    assert quiet
+    assert quiet["customStatus"]["checks"] == 1
+    assert status["output"] == {"outcome": "alerted", "checks": 2, "message": sandbox.sms[0]["sid"]}
+
+
+@pytest.mark.parametrize("clock_class", [RealClock])
+async def test_in_real_time_a_quiet_repository_expires(
+    host: Host, client: ClientSession, sandbox: Sandbox
+) -> None:
+    instance_id = await start(client, interval_seconds=1, expiry_seconds=2)
+
+    status = await host.wait(instance_id)
+
+    assert status["output"] == {"outcome": "expired", "checks": 2}
+    assert sandbox.sms == []
+
+
+async def test_no_log_line_holds_a_number_or_a_secret(
+    host: Host, client: ClientSession, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    sandbox.set_repository("octo/cat", open_issues=5)
+    sandbox.set_twilio(status=400)
+
+    await host.wait(await start(client))
+
+    secrets = ("4255550167", sandbox.settings["TwilioAccountSid"], sandbox.settings["TwilioAuthToken"])
+    assert caplog.records
+    assert not any(secret in caplog.text for secret in secrets)
