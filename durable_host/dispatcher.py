@@ -67,6 +67,7 @@ class Dispatcher:
         self._idle = asyncio.Event()
         self._watched: dict[str, asyncio.Event] = {}
         self._finished: list[str] = []
+        self._broken: HostError | None = None
 
     async def run(self) -> None:
         """Work until cancelled. What is in flight then is run again by the next host on this hub."""
@@ -82,6 +83,13 @@ class Dispatcher:
                     await asyncio.sleep(0)  # noqa: TID251 - Lets requests and activities in; waits for nothing.
                 else:
                     await self._rest(due)
+        except Exception as error:
+            # A bug of this host. Nobody may go on waiting for it.
+            self._broken = HostError(f"The host has stopped working ({type(error).__name__}: {error}).")
+            self._inbox.close(self._broken)
+            for event in (self._idle, *self._watched.values()):
+                event.set()
+            raise
         finally:
             for task in self._activities:
                 task.cancel()
@@ -97,11 +105,17 @@ class Dispatcher:
         """Return once no work item is due and no function runs."""
         self._idle.clear()
         self._clock.wake.set()
-        await self._idle.wait()
+        await self._told(self._idle)
 
     async def finished(self, instance_id: str) -> None:
         """Return when an instance that is live has come to its end."""
-        await self._watched.setdefault(instance_id, asyncio.Event()).wait()
+        await self._told(self._watched.setdefault(instance_id, asyncio.Event()))
+
+    async def _told(self, event: asyncio.Event) -> None:
+        if self._broken is None:
+            await event.wait()
+        if self._broken is not None:
+            raise self._broken
 
     async def skip(self) -> datetime | None:
         """When idle, jump to the next due timer, and return when idle again; None when no timer waits."""

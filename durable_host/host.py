@@ -8,7 +8,7 @@ import json
 import os
 import socket
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, ExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -41,6 +41,7 @@ class Host:
         clock: RealClock, or SkipClock to jump over every wait; a hub's skipped time is taken up again.
         port: 0 takes a free one.
         on_episode: told of each episode: instance id, function name, context, and the answer or failure.
+        executor: where synchronous activities and HTTP functions run; by default a thread pool of its own.
     Raises: AppError, HubError, or HostError when the port is taken; nothing is started then.
 
     `instances` has the operations by which the durable HTTP API works; those here take and give plain values.
@@ -59,6 +60,7 @@ class Host:
         address: str = "127.0.0.1",
         port: int = 0,
         on_episode: OnEpisode | None = None,
+        executor: Executor | None = None,
     ) -> None:
         self._root = Path(script_root).resolve()
         self._hub_path = hub and Path(hub)
@@ -66,6 +68,7 @@ class Host:
         self._address = address
         self._port = port
         self._on_episode = on_episode
+        self._executor = executor
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -78,6 +81,7 @@ class Host:
         await self._stack.aclose()
 
     async def _start(self, stack: AsyncExitStack) -> None:
+        self.clock.wake = asyncio.Event()  # The clock may have served another loop.
         settings = read_settings(self._root)
         listener = _listen(self._address, self._port)
         stack.callback(listener.close)
@@ -93,7 +97,7 @@ class Host:
         path = self._hub_path or self._root / ".durable_host" / f"{self.app.hub_name}.db"
         self.hub = stack.enter_context(TaskHub(path))
         self.clock.skipped = max(self.clock.skipped, self.hub.skipped)
-        pool = ThreadPoolExecutor(thread_count(), thread_name_prefix="function")
+        pool = self._executor or ThreadPoolExecutor(thread_count(), thread_name_prefix="function")
         stack.callback(pool.shutdown, wait=False, cancel_futures=True)
         inbox = Inbox(self.clock)
         self.instances = Instances(self.hub, inbox, self.clock)

@@ -20,12 +20,15 @@ class Inbox:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._changes: deque[Change] = deque()
+        self._closed: Exception | None = None
 
     def __len__(self) -> int:
         return len(self._changes)
 
     async def submit(self, change: Callable[[], T]) -> T:
         """Run `change` in the next batch; returns its value, or raises its error, once the batch is on disk."""
+        if self._closed is not None:
+            raise self._closed
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._changes.append((change, done))
         self._clock.wake.set()
@@ -34,3 +37,10 @@ class Inbox:
     def take(self, limit: int) -> list[Change]:
         """The first `limit` changes, oldest first."""
         return [self._changes.popleft() for _ in range(min(limit, len(self._changes)))]
+
+    def close(self, reason: Exception) -> None:
+        """Fail all that wait, and whoever comes."""
+        self._closed = reason
+        for _, done in self.take(len(self)):
+            if not done.done():
+                done.set_exception(reason)

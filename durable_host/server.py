@@ -11,6 +11,7 @@ import json
 import logging
 import re
 import socket
+import sqlite3
 import uuid
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -70,9 +71,8 @@ class Server:
         self._clock = clock
         self._hub = hub
         self._address = ipaddress.ip_address(listener.getsockname()[0])
-        self._runner = web.ServerRunner(
-            web.Server(self._serve, request_factory=_request, access_log=None), handle_signals=False
-        )
+        answers = web.Server(self._answer, request_factory=_request, access_log=None)
+        self._runner = web.ServerRunner(answers, handle_signals=False, shutdown_timeout=0)
 
     async def start(self) -> None:
         """Begin to answer; what came since the socket was bound has waited."""
@@ -81,8 +81,20 @@ class Server:
 
     async def stop(self) -> None:
         """Stop answering, without waiting for what is in progress."""
-        self._runner._shutdown_timeout = 0
         await self._runner.cleanup()
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            response = await self._serve(request)
+        except web.HTTPException:
+            raise  # Such as a body over the limit: aiohttp's own answer.
+        except sqlite3.Error as error:
+            response = _json(503, {"Message": f"The task hub cannot be read ({error})."})
+        except Exception:  # The last 500: a bug here must not take the other work down.
+            log.exception("A request could not be answered.")
+            response = web.Response(status=500)
+        response.headers["Server"] = "durable_host"
+        return response
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         if not self._is_own_name(request.host) or _is_foreign(request):
