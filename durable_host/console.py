@@ -45,6 +45,7 @@ def functions_text(app: FunctionApp, url: str, verbose: bool) -> str:
     for function in app.functions:
         if function.load_error is not None:
             lines += [f"Worker failed to load function: '{function.name}'.", f"\t{function.load_error}"]
+            lines += [f"\t{line}" for line in function.load_error.stack.splitlines()]
     lines += app.warnings
     if not verbose:
         lines.append("For detailed output, run with --verbose.")

@@ -47,7 +47,6 @@ CREATE TABLE activities (
     name TEXT NOT NULL,
     input TEXT
 );
-CREATE INDEX activities_by_instance ON activities (instance_id);
 """
 
 
