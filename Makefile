@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := HttpStart E3_Monitor E3_TooManyOpenIssues E3_SendAlert durable_host sandbox bench tests
 
-.PHONY: start test lint format check clean
+.PHONY: start test test-browser test-npm soak bench screenshots lint format check clean
 
 start: $(VENV)/.run
 	@$(BIN)/python -m durable_host --sandbox
@@ -13,6 +13,11 @@ test: $(VENV)/.dev
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage report
+
+# Node is for tests alone: httpyac runs test.http.
+test-npm: $(VENV)/.dev
+	npm ci --prefix tests/npm --ignore-scripts --no-audit --no-fund
+	$(BIN)/python -m pytest tests/world/test_http_file.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -1,0 +1,54 @@
+"""`scripts/func-smoke.sh`: it says when there are no Core Tools, and its story holds, on the embedded host."""
+
+import os
+import socket
+import sys
+from asyncio import create_subprocess_exec
+from asyncio.subprocess import PIPE, STDOUT
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+async def _run(**env: str) -> tuple[int | None, list[str]]:
+    process = await create_subprocess_exec(
+        str(ROOT / "scripts" / "func-smoke.sh"), stdout=PIPE, stderr=STDOUT, env={**os.environ, **env}
+    )
+    output, _ = await process.communicate()
+    return process.returncode, output.decode().splitlines()
+
+
+def _free_port() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return str(listener.getsockname()[1])
+
+
+async def test_without_core_tools_it_says_that_nothing_was_tested() -> None:
+    code, lines = await _run(PATH="/usr/bin:/bin")
+
+    assert code == 77
+    assert lines == [
+        "func-smoke: nothing was tested: func is not here (npm install -g azure-functions-core-tools@4)"
+    ]
+
+
+@pytest.mark.timeout(60)  # The script waits for a timer in real time, between three processes.
+async def test_its_story_holds_on_a_host_that_is_started_as_func_is(tmp_path: Path) -> None:
+    func = tmp_path / "func"
+    func.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m durable_host --port "$3"\n')
+    func.chmod(0o755)
+    # Something has to stand for Azurite: with a listener there, it is not started.
+    with socket.create_server(("127.0.0.1", 0)) as storage:
+        code, lines = await _run(
+            PATH=f"{tmp_path}:{os.environ['PATH']}",
+            PYTHON=sys.executable,
+            FUNC_PORT=_free_port(),
+            SANDBOX_PORT=_free_port(),
+            BLOB_PORT=str(storage.getsockname()[1]),
+        )
+
+    assert code == 0, lines
+    assert "SMS: octo/cat has more than 3 open issues: https://github.com/octo/cat/issues" in lines
+    assert lines[-1] == "func-smoke: it works"
