@@ -6,6 +6,7 @@ else between the points that both runs passed. Not here: which differences are k
 
 import json
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -28,6 +29,9 @@ _COMPLETIONS = {5, 6, 8, 9, 11}
 # How far apart a timer's due time may lie from the time that its code saw: `datetime.now` in user code moves it.
 _DUE_TOLERANCE = timedelta(seconds=0.1)
 _NET_STACK = re.compile(r"(?<=, StackTrace: )(?:(?:   at |--- )[^\n]*(?:\n(?=   at |--- ))?)*")
+_RECORDED_PYTHON = (3, 11)
+# Other Pythons show the source below a frame in another way, and mark other parts of it.
+_SOURCE_LINES = re.compile(r"""(  File "[^"\n]*", line \d+, in [^\n]*\n)(?:    [^\n]*\n)*""")
 _STRING_OR_WORD = re.compile(r'"(?:[^"\\]|\\.)*"|[^\s{}\[\],:"]+')
 
 
@@ -70,6 +74,8 @@ def compare(
 
 
 def _compare_texts(path: str, recorded: str, here: str, binding: Binding) -> Iterator[Difference]:
+    if sys.version_info[:2] != _RECORDED_PYTHON:
+        recorded, here = (_SOURCE_LINES.sub(r"\1", text) for text in (recorded, here))
     if binding.copy().same(recorded, here):
         binding.same(recorded, here)
         return
