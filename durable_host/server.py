@@ -88,6 +88,8 @@ class Server:
             response = await self._serve(request)
         except web.HTTPException:
             raise  # Such as a body over the limit: aiohttp's own answer.
+        except ConnectionError:
+            response = web.Response(status=400)  # The caller has gone while it sent its body.
         except sqlite3.Error as error:
             response = _json(503, {"Message": f"The task hub cannot be read ({error})."})
         except Exception:  # The last 500: a bug here must not take the other work down.

@@ -45,5 +45,5 @@ def loaded(root: Path) -> Iterator[FunctionApp]:
 
 
 def without_marks(stack: str) -> str:
-    """A stack's lines but for those of `^` and `~`, which Python 3.13 puts under calls that 3.11 leaves unmarked."""
+    """A stack's lines without those of `^` and `~`, which Python 3.13 puts under more calls than 3.11."""
     return re.sub(r"^ *[~^]+\n", "", stack, flags=re.MULTILINE)
