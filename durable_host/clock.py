@@ -6,11 +6,17 @@ where it was. Not here: what is due (the task hub knows) and when it is safe to 
 
 import asyncio
 import heapq
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 # The system's clock may be set while we wait, and a laptop may sleep: look again at least this often.
 _LONGEST_WAIT_S = 1.0
+
+
+def stopwatch_s() -> float:
+    """Seconds of real time since some instant; only differences mean something, and nothing skips them."""
+    return time.monotonic()
 
 
 class Clock(Protocol):

@@ -28,6 +28,7 @@ from durable_host.instances import put_start
 from durable_host.play import Registry, missing_function
 from durable_host.records import Activity, Record, WorkItem
 from durable_host.taskhub import TaskHub
+from durable_host.watchdog import Watchdog
 
 _BATCH = 32
 _RETRY = timedelta(seconds=1)
@@ -50,6 +51,7 @@ class Dispatcher:
         clock: Clock,
         app: FunctionApp,
         bindings: Bindings,
+        watchdog: Watchdog,
         on_episode: OnEpisode | None = None,
     ) -> None:
         self._hub = hub
@@ -57,6 +59,7 @@ class Dispatcher:
         self._clock = clock
         self._app = app
         self._bindings = bindings
+        self._watchdog = watchdog
         self._on_episode = on_episode
         self._registry = Registry(
             tuple(function.name for function in app.orchestrators), tuple(each.name for each in app.activities)
@@ -139,11 +142,12 @@ class Dispatcher:
         await self.idle()
 
     @contextmanager
-    def working(self) -> Iterator[None]:
-        """Count an HTTP function as running while the block lasts."""
+    def working(self, name: str) -> Iterator[None]:
+        """Count an HTTP function of this name as running while the block lasts."""
         self._running += 1
         try:
-            yield
+            with self._watchdog.watching(name):
+                yield
         finally:
             self._running -= 1
             self._clock.wake.set()
@@ -222,7 +226,8 @@ class Dispatcher:
         started = self._clock.now()
         told: str | FunctionFailed
         try:
-            text = told = self._bindings.run_orchestrator(function, context, str(invocation))
+            with self._watchdog.watching(function.name):
+                text = told = self._bindings.run_orchestrator(function, context, str(invocation))
             answer = parse_answer(text)
         except FunctionFailed as failure:
             told = failure
@@ -300,7 +305,8 @@ class Dispatcher:
         started = self._clock.now()
         problem = None
         try:
-            result = await self._bindings.run_activity(function, activity.input_text, str(invocation))
+            with self._watchdog.watching(function.name):
+                result = await self._bindings.run_activity(function, activity.input_text, str(invocation))
             event = events.task_completed(self._clock.now(), activity.task_id, result)
         except FunctionFailed as failure:
             reason, details = activity_failure(activity.name, failure)

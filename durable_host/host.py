@@ -29,6 +29,7 @@ from durable_host.replay import RunOrchestrator, Verdict, read_histories, replay
 from durable_host.server import Server
 from durable_host.settings import environment, read_settings, thread_count
 from durable_host.taskhub import TaskHub
+from durable_host.watchdog import Watchdog
 from durable_host.webhooks import Webhooks
 
 
@@ -108,7 +109,8 @@ class Host:
 
         self.client_binding = client_binding
         bindings = Bindings(self.app, pool, client_binding)
-        self._dispatcher = Dispatcher(self.hub, inbox, self.clock, self.app, bindings, self._on_episode)
+        watchdog = stack.enter_context(Watchdog())
+        self._dispatcher = Dispatcher(self.hub, inbox, self.clock, self.app, bindings, watchdog, self._on_episode)
         server = Server(listener, self.app, bindings, webhooks, self._dispatcher, self.clock, self.hub)
         self._loop = asyncio.create_task(self._dispatcher.run())
         stack.push_async_callback(_cancel, self._loop)

@@ -196,7 +196,7 @@ class Server:
         reason = "This function was programmatically called via the host APIs."
         log.info("Executing 'Functions.%s' (Reason='%s', Id=%s)", function.name, reason, invocation)
         started = self._clock.now()
-        with self._dispatcher.working():
+        with self._dispatcher.working(function.name):
             call = HttpCall(
                 method=request.method,
                 url=f"{request.scheme}://{request.host}{request.raw_path}",
