@@ -125,8 +125,7 @@ class Dispatcher:
         await self.idle()
         due = self._hub.next_due()
         if due is not None:
-            self._clock.skip_to(due)
-            await self.idle()
+            await self._skip_to(due)
         return due
 
     async def advance(self, span: timedelta) -> None:
@@ -136,9 +135,13 @@ class Dispatcher:
         while (
             due := min(filter(None, (self._hub.next_due(), self._clock.next_sleeper())), default=target)
         ) < target:
-            self._clock.skip_to(due)
-            await self.idle()
-        self._clock.skip_to(target)
+            await self._skip_to(due)
+        await self._skip_to(target)
+
+    async def _skip_to(self, at: datetime) -> None:
+        """Jump, and return when idle again. A batch goes with it: it keeps how far the clock is ahead."""
+        self._clock.skip_to(at)
+        await self._inbox.submit(lambda: None)
         await self.idle()
 
     @contextmanager

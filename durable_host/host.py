@@ -89,6 +89,7 @@ class Host:
         port: int = listener.getsockname()[1]
         self.url = f"http://localhost:{port}"
         rpc_address = "127.0.0.1" if self._address in ("0.0.0.0", "localhost") else self._address
+        rpc_host = f"[{rpc_address}]" if ":" in rpc_address else rpc_address
         stack.enter_context(environment(self._root, settings, port))
         stack.callback(sdk.quiet_warnings())
         self.app = load_app(self._root)
@@ -105,7 +106,7 @@ class Host:
         webhooks = Webhooks(self.instances, self.clock, self.app.hub_name, self.hub.key)
 
         def client_binding() -> str:
-            return webhooks.client_binding(self.url, f"http://{rpc_address}:{port}")
+            return webhooks.client_binding(self.url, f"http://{rpc_host}:{port}")
 
         self.client_binding = client_binding
         bindings = Bindings(self.app, pool, client_binding)

@@ -34,6 +34,7 @@ from durable_host.webhooks import BASE, RPC_BASE, Webhooks
 _LARGEST_BODY = 104_857_600  # Source: functions-host 4.1037, the request limit.
 _CLOCK = "/durable-host/clock"
 _SKIP_TIMEOUT_S = 30
+_SHUTDOWN_S = 0.001  # To aiohttp, 0 means to wait for ever.
 _LONGEST_ADVANCE_S = 10 * 366 * 86_400
 _DASHBOARD = Path(__file__).parent / "dashboard"
 _CONTENT_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -72,7 +73,7 @@ class Server:
         self._hub = hub
         self._address = ipaddress.ip_address(listener.getsockname()[0])
         answers = web.Server(self._answer, request_factory=_request, access_log=None)
-        self._runner = web.ServerRunner(answers, handle_signals=False, shutdown_timeout=0)
+        self._runner = web.ServerRunner(answers, handle_signals=False, shutdown_timeout=_SHUTDOWN_S)
 
     async def start(self) -> None:
         """Begin to answer; what came since the socket was bound has waited."""
@@ -131,7 +132,7 @@ class Server:
         if self._address.is_loopback:
             return True
         given = request.headers.get("x-functions-key") or dict(parse_qsl(query)).get("code") or ""
-        return hmac.compare_digest(given.encode(), self._hub.key.encode())
+        return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), self._hub.key.encode())
 
     async def _durable_api(self, request: web.BaseRequest, base: str, path: str, query: str) -> web.Response:
         is_rpc = base == RPC_BASE

@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl
 from durable_host.events import JSON, Status, compact
 
 WRONG = "Something went wrong while processing your request"
+_LONGEST_S = 100 * 366 * 86_400
 INVALID_OPERATION = "System.InvalidOperationException"
 
 
@@ -56,11 +57,12 @@ class Query:
         return {"true": True, "false": False}.get((self.text(name) or "").strip().lower(), default)
 
     def seconds(self, name: str) -> float | None:
-        """A number of seconds, None when absent or no number."""
+        """A number of seconds, None when absent, no number, or more than a century."""
         try:
-            return float(self.text(name) or "")
+            seconds = float(self.text(name) or "")
         except ValueError:
             return None
+        return seconds if abs(seconds) <= _LONGEST_S else None
 
     def time(self, name: str) -> datetime | None:
         """An ISO 8601 instant, in UTC when it names no offset; None when absent or none."""

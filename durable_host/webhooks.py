@@ -5,7 +5,6 @@ Source: recorded from Microsoft.Azure.WebJobs.Extensions.DurableTask 3.14.1; han
 """
 
 import base64
-import binascii
 import json
 import re
 from collections.abc import Awaitable, Callable
@@ -345,6 +344,6 @@ def _token_id(token: str | None) -> str | None:
         return ""
     try:
         text = base64.b64decode(token, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
         return None
     return text[:-1] if text.endswith(" ") else None

@@ -121,6 +121,21 @@ def test_an_instance_of_a_parent_knows_it_and_odd_ids_are_escaped() -> None:
     assert (context["instanceId"], context["parentInstanceId"], context["input"]) == ('a"ü', 'p"ü', None)
 
 
+@pytest.mark.parametrize(
+    ("stored", "given"),
+    [
+        ('{"a": 1.0, "b": "1e5"}', '{"a": 1.0, "b": "1e5"}'),
+        ('{"a": 1e400, "b": -1E+400}', '{"a":"Infinity","b":"-Infinity"}'),
+    ],
+)
+def test_an_input_is_given_as_it_was_stored_but_for_numbers_too_large_to_be_one(stored: str, given: str) -> None:
+    instance = Instance("an-id", "Main", "execution", stored, None, None)
+
+    context = open_episode(instance, [], [started(instance)], NOW).context
+
+    assert f'"input":{given},"instanceId"' in context
+
+
 # Waiting.
 
 
@@ -143,6 +158,15 @@ def test_new_calls_are_written_in_the_order_of_their_ids_with_the_work_behind_th
     parent = Parent("Main", "an-id", "execution", 2, "v1")
     assert decision.children == [ChildStart("execution:2", "Child", r'"\"y\""', "v2", parent)]
     assert decision.status is Status.Running
+
+
+def test_the_times_of_new_events_tell_their_order_and_the_last_is_the_instances() -> None:
+    decision = first(answer(WhenAny((CHECK, CHECK))))
+
+    wires = events.parse(decision.history)
+    one, other, closed = (events.instant(wire["Timestamp"]) for wire in wires[-3:])
+    assert NOW < one < other == closed == decision.last_at
+    assert decision.last_at - NOW < timedelta(milliseconds=1)
 
 
 def test_a_child_without_an_input_gets_the_text_null() -> None:

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from durable_host import RealClock
+from durable_host import HostError, RealClock
 from durable_host.inbox import Inbox
 
 
@@ -45,3 +45,21 @@ async def test_changes_are_taken_oldest_first_and_no_more_than_asked_for() -> No
         assert [[change() for change, _ in some] for some in taken] == [[0, 1], [2], []]
         for _, done in taken[0] + taken[1]:
             done.set_result(None)
+
+
+async def test_a_closed_inbox_fails_all_who_wait_and_whoever_comes() -> None:
+    clock = RealClock()
+    inbox = Inbox(clock)
+    waiting = asyncio.create_task(inbox.submit(lambda: None))
+    gone = asyncio.create_task(inbox.submit(lambda: None))
+    await asyncio.sleep(0)  # noqa: TID251 - Lets the tasks submit; waits for nothing.
+    gone.cancel()
+    await asyncio.wait((gone,))
+
+    inbox.close(HostError("over"))
+
+    with pytest.raises(HostError, match="over"):
+        await waiting
+    with pytest.raises(HostError, match="over"):
+        await inbox.submit(lambda: None)
+    assert len(inbox) == 0

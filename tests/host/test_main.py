@@ -1,0 +1,414 @@
+"""`python -m durable_host`, in a process of its own."""
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from aiohttp import ClientSession
+
+from durable_host.taskhub import TaskHub
+from durable_host.webhooks import BASE
+from sandbox.server import Sandbox
+from tests.host.apps import ACTIVITY, ORCHESTRATOR, write_function
+from tests.host.conftest import CALLING_APP, GOLDEN_APP, Gate
+
+ROOT = Path(__file__).parents[2]
+TIMER_APP_CODE = """
+from datetime import timedelta
+import azure.durable_functions as df
+
+def sleep(context):
+    yield context.create_timer(context.current_utc_datetime + timedelta(hours=1))
+    return "woke"
+
+main = df.Orchestrator.create(sleep)
+"""
+
+
+async def launch(*arguments: str | Path, stderr: int = PIPE, cwd: Path = ROOT) -> Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "durable_host", *map(str, arguments)),
+        cwd=cwd,
+        stdout=PIPE,
+        stderr=stderr,
+        env=os.environ | {"NO_PROXY": "localhost,127.0.0.1", "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+        # Tests that run in the background of a shell ignore SIGINT, and a child would inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+
+
+class Running:
+    """A host in a process of its own, and what it has printed so far."""
+
+    def __init__(self, process: Process) -> None:
+        self.process = process
+        self.printed = ""
+        self.url = ""
+
+    async def until(self, text: str) -> None:
+        """Read on until a line holds this text."""
+        assert self.process.stdout is not None
+        while text not in self.printed:
+            line = await self.process.stdout.readline()
+            assert line, f"{text!r} was not printed, but:\n{self.printed}"
+            self.printed += line.decode()
+
+    async def end(self, by: signal.Signals) -> int:
+        """Send the signal and return the exit code; what was still printed is in `printed`."""
+        self.process.send_signal(by)
+        stdout, _ = await self.process.communicate()
+        self.printed += stdout.decode()
+        assert self.process.returncode is not None
+        return self.process.returncode
+
+
+@asynccontextmanager
+async def running(*arguments: str | Path) -> AsyncIterator[Running]:
+    """A host on a free port, once it serves; killed if a test leaves it running."""
+    host = Running(await launch("--port", "0", *arguments, stderr=DEVNULL))
+    try:
+        await host.until("Dashboard:")
+        host.url = re.findall(r"Dashboard: (http://localhost:\d+)/", host.printed)[0]
+        yield host
+    finally:
+        if host.process.returncode is None:
+            host.process.kill()
+            await host.process.communicate()
+
+
+async def finish(*arguments: str | Path) -> tuple[int | None, str, str]:
+    """Exit code, output and error output of a host that ends by itself."""
+    process = await launch(*arguments)
+    stdout, stderr = await process.communicate()
+    return process.returncode, stdout.decode(), stderr.decode()
+
+
+async def start(host: Running, name: str, instance_id: str, value: Any = None) -> None:
+    url = f"{host.url}{BASE}/orchestrators/{name}/{instance_id}"
+    # As the SDK sends it: JSON within JSON.
+    async with ClientSession() as client, client.post(url, json=json.dumps(value)) as answer:
+        assert answer.status == 202
+
+
+async def status(host: Running, instance_id: str) -> Any:
+    """The instance's status once it is finished."""
+    url = f"{host.url}{BASE}/instances/{instance_id}"
+    async with ClientSession() as client:
+        while True:
+            async with client.get(url) as answer:
+                if answer.status != 202:
+                    return await answer.json()
+            await asyncio.sleep(0.05)  # noqa: TID251 - Another process's instance cannot be awaited.
+
+
+async def timer_armed(host: Running) -> None:
+    """Return once a timer waits."""
+    async with ClientSession() as client:
+        while True:
+            async with client.get(f"{host.url}/durable-host/clock") as answer:
+                if (await answer.json())["next"] is not None:
+                    return
+            await asyncio.sleep(0.02)  # noqa: TID251 - Another process's timer cannot be awaited.
+
+
+# A good start.
+
+
+async def test_it_prints_what_it_serves_and_logs_each_call(tmp_path: Path) -> None:
+    async with running("--script-root", CALLING_APP, "--hub", tmp_path / "hub.db", "--verbose") as host:
+        await start(host, "Call", "mine", [])
+        await host.until("Executed")
+
+        lines = host.printed.splitlines()
+        assert lines[0] == "durable_host: Azure Durable Functions on this machine, without Azure"
+        assert f"({sys.executable}), task hub {tmp_path / 'hub.db'}" in lines[1]
+        listed = [line for line in lines if line.startswith("\t")]
+        assert listed == [
+            "\tCall: orchestrationTrigger",
+            "\tCallOrTimeOut: orchestrationTrigger",
+            "\tGet: activityTrigger",
+        ]
+        assert re.fullmatch(r"\[.{23}Z\] Executing 'Functions\.Call' \(Reason='\(null\)', Id=.{36}\)", lines[-2])
+        assert await host.end(signal.SIGINT) == 0
+
+
+async def test_the_port_of_the_settings_file_is_taken_unless_another_is_given(tmp_path: Path) -> None:
+    write_function(tmp_path, "Echo", "def main(value): return value", ACTIVITY)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    settings = {"IsEncrypted": False, "Values": {}, "Host": {"LocalHttpPort": port, "CORS": "*"}}
+    (tmp_path / "local.settings.json").write_text(json.dumps(settings))
+
+    process = Running(await launch("--script-root", tmp_path, stderr=DEVNULL))
+    await process.until("Dashboard:")
+
+    assert f"Dashboard: http://localhost:{port}/" in process.printed
+    assert "Host.CORS in local.settings.json is ignored: this host allows no other origin." in process.printed
+    assert await process.end(signal.SIGTERM) == 0
+
+
+async def test_with_time_skipped_a_day_passes_at_once(tmp_path: Path) -> None:
+    async with running("--script-root", GOLDEN_APP, "--hub", tmp_path / "hub.db", "--skip-time") as host:
+        await start(host, "T_Wait", "mine")
+
+        assert (await status(host, "mine"))["output"] == "woke"
+
+
+async def test_with_the_sandbox_the_printed_calls_lead_to_an_sms(tmp_path: Path) -> None:
+    async with running("--sandbox", "0", "--skip-time", "--hub", tmp_path / "hub.db") as host:
+        await host.until("/sms\n")
+        calls = re.findall(r"^  curl (?:-X (\w+) )?(\S+)(?: -d '(.*)')?$", host.printed, re.MULTILINE)
+        assert [method for method, _, _ in calls] == ["POST", "PUT", ""]
+        (_, starter, monitor), (_, repository, five), (_, outbox, _) = calls
+
+        async with ClientSession() as client:
+            async with client.put(repository, data=five) as answer:
+                assert answer.status < 300
+            async with client.post(starter, data=monitor) as answer:
+                assert answer.status == 202
+                instance_id = (await answer.json())["id"]
+            assert (await status(host, instance_id))["output"]["outcome"] == "alerted"
+            async with client.get(outbox) as answer:
+                (sms,) = await answer.json()
+
+    assert sms["to"] == json.loads(monitor)["phone"]
+    assert "octo/cat has more than 3 open issues" in sms["body"]
+
+
+@pytest.mark.xfail(strict=True, reason="It is taken from the app's folder, into which the command has changed.")
+async def test_a_hubs_path_is_taken_from_the_folder_that_the_command_was_given_in(tmp_path: Path) -> None:
+    app = shutil.copytree(CALLING_APP, tmp_path / "app")
+
+    process = Running(
+        await launch(
+            *("--port", "0", "--script-root", "app", "--hub", "hub.db"),
+            stderr=DEVNULL,
+            cwd=tmp_path,
+        )
+    )
+    await process.until("Dashboard:")
+    await process.end(signal.SIGINT)
+
+    assert (tmp_path / "hub.db").exists()
+    assert not (app / "hub.db").exists()
+
+
+# What makes a start impossible is told in one line.
+
+
+def taken_port() -> tuple[socket.socket, int]:
+    listener = socket.create_server(("127.0.0.1", 0))
+    return listener, listener.getsockname()[1]
+
+
+async def test_a_taken_port_is_told(tmp_path: Path) -> None:
+    listener, port = taken_port()
+    with listener:
+        code, printed, error = await finish(
+            "--port", str(port), "--script-root", CALLING_APP, "--hub", tmp_path / "hub.db"
+        )
+
+    assert (code, printed) == (1, "")
+    assert error == (
+        f"durable_host: Port {port} is unavailable on 127.0.0.1 (Address already in use). Close the process using "
+        "that port, or specify another port using --port.\n"
+    )
+
+
+async def test_a_taken_port_of_the_sandbox_is_told(tmp_path: Path) -> None:
+    async with Sandbox(port=0) as other:
+        port = urlsplit(other.url).port
+
+        code, printed, error = await finish("--port", "0", "--sandbox", str(port), "--hub", tmp_path / "hub.db")
+
+    assert (code, printed) == (1, "")
+    assert error == (
+        f"durable_host: Port {port} is unavailable on 127.0.0.1 (Address already in use), and the sandbox needs "
+        "it. Close the process using that port, or choose another one with --sandbox PORT.\n"
+    )
+
+
+async def test_a_hub_that_another_host_has_is_told(tmp_path: Path) -> None:
+    with TaskHub(tmp_path / "hub.db"):
+        code, printed, error = await finish(
+            "--port", "0", "--script-root", CALLING_APP, "--hub", tmp_path / "hub.db"
+        )
+
+    assert (code, printed) == (1, "")
+    assert error == (
+        f"durable_host: {tmp_path}/hub.db: another host has this task hub open; stop it, or choose another with "
+        "--hub.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "told"),
+    [
+        (
+            "local.settings.json",
+            "{",
+            "Failed to read app settings file at '{root}/local.settings.json'. Ensure it",
+        ),
+        ("local.settings.json", "{}", "{root}/local.settings.json is encrypted, or lacks"),
+        (
+            "host.json",
+            '{"version": "2.0",,}',
+            "Unable to parse host configuration file '{root}/host.json'. Line 1,",
+        ),
+        ("host.json", '{"version": "1.0"}', "'1.0' is an invalid value for host.json 'version' property."),
+        ("F/function.json", "[]", "{root}/F/function.json: Expected a JSON object, found list."),
+        ("function_app.py", "", "{root}/function_app.py: apps of the v2 model (decorators) are not supported"),
+    ],
+)
+async def test_a_broken_app_is_told(tmp_path: Path, file: str, text: str, told: str) -> None:
+    write_function(tmp_path, "F", "def main(value): pass", ACTIVITY)
+    (tmp_path / file).write_text(text)
+
+    code, printed, error = await finish("--port", "0", "--script-root", tmp_path)
+
+    assert (code, printed) == (1, "")
+    assert error.startswith(f"durable_host: {told.replace('{root}', str(tmp_path))}")
+    assert error.count("\n") == 1
+
+
+async def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+    code, printed, error = await finish("--port", "0", "--script-root", tmp_path / "nowhere")
+
+    assert (code, printed) == (1, "")
+    assert f"{tmp_path}/nowhere" in error
+    assert error.startswith("durable_host: ")
+    assert error.count("\n") == 1
+
+
+# Usage.
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--port", "x"], ["--port", "65536"], ["--sandbox=-1"], ["--nothing"], ["replay"]]
+)
+async def test_wrong_usage_is_exit_code_2(arguments: list[str]) -> None:
+    code, printed, error = await finish(*arguments)
+
+    assert (code, printed) == (2, "")
+    assert error.startswith("usage: python -m durable_host")
+
+
+async def test_help_shows_every_option_and_examples() -> None:
+    code, printed, _ = await finish("--help")
+
+    assert code == 0
+    for option in ("--port", "--address", "--script-root", "--hub", "--skip-time", "--sandbox", "--verbose"):
+        assert option in printed
+    assert "python -m durable_host --sandbox" in printed
+    assert """-d '{"skip": "next"}'""" in printed
+
+
+# The end.
+
+
+async def test_ctrl_c_ends_it_at_once_also_while_an_activity_runs(tmp_path: Path, gate: Gate) -> None:
+    async with running("--script-root", CALLING_APP, "--hub", tmp_path / "hub.db") as host:
+        await start(host, "Call", "mine", [gate.url])
+        await gate.came.acquire()
+
+        async with asyncio.timeout(1.2):
+            assert await host.end(signal.SIGINT) == 0
+
+    assert "Traceback" not in host.printed
+
+
+async def test_ctrl_c_ends_it_even_when_an_orchestrator_never_yields(tmp_path: Path) -> None:
+    code = "import azure.durable_functions as df\n\ndef run(context):\n    print('stuck', flush=True)\n"
+    code += "    while True:\n        pass\n\nmain = df.Orchestrator.create(run)\n"
+    write_function(tmp_path, "Stuck", code, ORCHESTRATOR)
+    async with running("--script-root", tmp_path) as host:
+        await start(host, "Stuck", "mine")
+        await host.until("stuck")
+
+        async with asyncio.timeout(5):
+            assert await host.end(signal.SIGINT) == 0
+
+
+# A kill.
+
+
+async def test_after_a_kill_all_that_was_acknowledged_goes_on_and_an_activity_runs_again(
+    tmp_path: Path, gate: Gate
+) -> None:
+    arguments = ("--script-root", CALLING_APP, "--hub", tmp_path / "hub.db")
+    names = [f"instance-{number}" for number in range(20)]
+    async with running(*arguments) as host:
+        await start(host, "Call", "in-flight", [f"{gate.url}/?again"])
+        await gate.came.acquire()
+        await asyncio.gather(*(start(host, "Call", name, []) for name in names))
+        assert await host.end(signal.SIGKILL) == -signal.SIGKILL
+
+    async with running(*arguments) as host:
+        await gate.came.acquire()
+        gate.opened.set()
+        assert (await status(host, "in-flight"))["output"] == ["again"]
+        for name in names:
+            assert (await status(host, name))["runtimeStatus"] == "Completed"
+
+
+async def test_after_a_kill_skipped_time_stays_skipped_and_a_timer_that_was_due_meanwhile_fires(
+    tmp_path: Path,
+) -> None:
+    write_function(tmp_path, "Sleep", TIMER_APP_CODE, ORCHESTRATOR)
+    arguments = ("--script-root", tmp_path, "--hub", tmp_path / "hub.db")
+    async with running(*arguments) as host, ClientSession() as client:
+        assert "ahead" not in host.printed
+        await start(host, "Sleep", "skipped")
+        async with client.post(f"{host.url}/durable-host/clock", data='{"skip": "next"}') as answer:
+            assert answer.status == 200
+        await start(host, "Sleep", "sleeping")
+        await timer_armed(host)
+        await host.end(signal.SIGKILL)
+    with TaskHub(tmp_path / "hub.db") as hub, hub.batch():
+        # An hour goes by while no host runs.
+        hub.save_skipped(hub.skipped * 2)
+
+    async with running(*arguments) as host:
+        assert "The clock is 2:00:00 ahead.\n" in host.printed
+        assert (await status(host, "skipped"))["output"] == "woke"
+        assert (await status(host, "sleeping"))["output"] == "woke"
+
+
+# Replay.
+
+
+async def test_a_saved_history_is_replayed_and_the_exit_code_says_whether_it_still_fits(tmp_path: Path) -> None:
+    saved = {
+        "name": "T_Hello",
+        "instanceId": "mine",
+        "runtimeStatus": "Running",
+        "historyEvents": [
+            {"EventType": "ExecutionStarted", "Input": '"\\"x\\""', "Timestamp": "2026-01-01T00:00:00Z"},
+            {"EventType": "TaskScheduled", "Name": "T_Echo", "Timestamp": "2026-01-01T00:00:01Z"},
+        ],
+    }
+    good, bad = tmp_path / "good.json", tmp_path / "bad.json"
+    good.write_text(json.dumps(saved))
+    bad.write_text(json.dumps(saved | {"name": "T_Wait"}))
+
+    assert (await finish("replay", good, "--script-root", GOLDEN_APP))[0] == 0
+    code, printed, _ = await finish("replay", good, bad, "--script-root", GOLDEN_APP)
+    assert code == 1
+    assert printed.startswith("mine (T_Hello): replays")
+    assert "mine (T_Wait): left its history" in printed
+    code, _, error = await finish("replay", good, "--script-root", tmp_path / "nowhere")
+    assert code == 1
+    assert error.startswith("durable_host: ")
