@@ -104,7 +104,7 @@ def test_the_readmes_commands_do_what_it_says(run: Run) -> None:
         pass  # A terminate is answered before it takes effect.
     assert "--skip-time" in run(usage)
     assert "replays" in run(replay)
-    run(story.splitlines()[0])
+    run(manage.splitlines()[1])
     # Nothing is old enough to be purged, which the API answers with 404.
     run(clean_up.replace("2026-01-01", "2100-01-01"))
     while run("curl http://localhost:7071/runtime/webhooks/durabletask/instances?runtimeStatus=Running") != "[]":
