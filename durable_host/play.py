@@ -8,8 +8,9 @@ Source: TaskOrchestrationShim and TaskOrchestrationContext of the engine, as rec
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from durable_host import events
 from durable_host.actions import (
@@ -27,12 +28,22 @@ from durable_host.determinism import KIND_OF, SCHEDULING, Scheduled, mismatch
 from durable_host.events import Event, EventType
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Registry:
-    """The names that an orchestrator may call, as the app spells them."""
+    """The names that an orchestrator may call, as the app spells them; letter case does not count in a call."""
 
     orchestrators: tuple[str, ...]
     activities: tuple[str, ...]
+
+    @cached_property
+    def has_orchestrator(self) -> Callable[[str], bool]:
+        """Whether there is an orchestrator of a name in lower case."""
+        return frozenset(map(str.lower, self.orchestrators)).__contains__
+
+    @cached_property
+    def has_activity(self) -> Callable[[str], bool]:
+        """Whether there is an activity of a name in lower case."""
+        return frozenset(map(str.lower, self.activities)).__contains__
 
 
 def missing_function(name: str, kind: str, known: Iterable[str]) -> str:
@@ -210,10 +221,10 @@ class Play:
         known = self._registry
         match action:
             case CallActivity(name):
-                if name.lower() not in map(str.lower, known.activities):
+                if not known.has_activity(name.lower()):
                     raise Fatal(missing_function(name, "activity", known.activities))
             case CallSubOrchestrator(name, _, instance_id):
-                if name.lower() not in map(str.lower, known.orchestrators):
+                if not known.has_orchestrator(name.lower()):
                     raise Fatal(missing_function(name, "orchestrator", known.orchestrators))
                 if instance_id is None or not instance_id.strip():
                     return f"{self._execution_id}:{task_id}"
