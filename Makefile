@@ -18,6 +18,21 @@ test: $(VENV)/.dev
 	@$(BIN)/coverage report --include='$(PURE)' --fail-under=100 > /dev/null || \
 	  { $(BIN)/coverage report --show-missing --include='$(PURE)'; echo 'The app and the pure modules are covered whole.'; exit 1; }
 
+# Playwright drives the machine's own Chromium; make test skips these tests where there is none.
+test-browser: $(VENV)/.dev
+	@command -v chromium > /dev/null || { apt-get update -qq && apt-get install -qq -y chromium; } || \
+	  { echo "Chromium is missing, and could not be installed: install the package chromium."; exit 1; }
+	$(BIN)/python -m pytest tests/browser
+
+screenshots: $(VENV)/.dev
+	$(BIN)/python -m pytest tests/browser --pictures docs/images
+
+soak: $(VENV)/.dev
+	$(BIN)/python -m pytest -m soak --timeout 7200
+
+bench: $(VENV)/.run
+	$(BIN)/python -m bench
+
 # Node is for tests alone: httpyac runs test.http.
 test-npm: $(VENV)/.dev
 	npm ci --prefix tests/npm --ignore-scripts --no-audit --no-fund
