@@ -42,10 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     root = Path(options.script_root).resolve()
     if options.command == "replay":
         return _replay(root, [Path(file).resolve() for file in options.files])
+    hub = options.hub and Path(options.hub).resolve()
     show_logs(sys.stdout, options.verbose)
     try:
         os.chdir(root)
-        asyncio.run(_serve(options, root))
+        asyncio.run(_serve(options, root, hub))
     except (HostError, OSError) as error:
         print(f"durable_host: {error}", file=sys.stderr)
         return 1
@@ -100,7 +101,7 @@ def _port(text: str) -> int:
     return port
 
 
-async def _serve(options: argparse.Namespace, root: Path) -> None:
+async def _serve(options: argparse.Namespace, root: Path, hub: Path | None) -> None:
     stopped = _stop_on_signal()
     settings = read_settings(root)
     port = next(port for port in (options.port, settings.http_port, 7071) if port is not None)
@@ -109,7 +110,7 @@ async def _serve(options: argparse.Namespace, root: Path) -> None:
         host = await stack.enter_async_context(
             Host(
                 root,
-                hub=options.hub,
+                hub=hub,
                 clock=SkipClock() if options.skip_time else RealClock(),
                 address=options.address or settings.http_address or "127.0.0.1",
                 port=port,

@@ -204,8 +204,19 @@ def _reporting() -> Iterator[None]:
     """The app's code runs in here, or a converter on its values: whatever they raise is the function's failure."""
     try:
         yield
-    except (Exception, SystemExit) as error:  # noqa: BLE001
+    # sys.exit() in a function must not end the host, nor may its own cancellation pass for the host's.
+    except (Exception, SystemExit, GeneratorExit, asyncio.CancelledError) as error:
+        if isinstance(error, asyncio.CancelledError) and _is_being_cancelled():
+            raise
         raise failed(error) from None
+
+
+def _is_being_cancelled() -> bool:
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # In a thread of the pool, which nobody cancels.
+        return False
+    return task is not None and task.cancelling() > 0
 
 
 def _called(main: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:

@@ -236,7 +236,7 @@ class Dispatcher:
             told = failure
             answer = parse_failure(failure)
         except ProtocolError as error:
-            answer = Answer(False, (), error=str(error))
+            answer = Answer(False, (), error=str(error), raw=True)
         self._log_executed(function.name, invocation, started, answer.error)
         if self._on_episode is not None:
             self._on_episode(record.id, function.name, context, told)

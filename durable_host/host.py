@@ -113,10 +113,11 @@ class Host:
         watchdog = stack.enter_context(Watchdog())
         self._dispatcher = Dispatcher(self.hub, inbox, self.clock, self.app, bindings, watchdog, self._on_episode)
         server = Server(listener, self.app, bindings, webhooks, self._dispatcher, self.clock, self.hub)
+        await server.start()
+        # Last, so that whoever starts a host speaks before its first work item does.
         self._loop = asyncio.create_task(self._dispatcher.run())
         stack.push_async_callback(_cancel, self._loop)
         stack.push_async_callback(server.stop)
-        await server.start()
 
     async def run(self) -> None:
         """Serve until cancelled.

@@ -4,7 +4,6 @@ Not here: what the SDK is given and answers (`episode`, `actions`).
 Source: HistoryEvent.py and http_utils.py, azure-functions-durable 1.7.0.
 """
 
-import asyncio
 import importlib.metadata
 import os
 import sys
@@ -64,11 +63,8 @@ def speed_up_replay() -> Callable[[], None]:
 async def close_session() -> None:
     """Close the SDK's one HTTP session, which is bound to this event loop, so that the next loop gets its own."""
     module = _module("azure.durable_functions.models.utils.http_utils")
-    session = module and module._client_session
-    if module is not None and session is not None:
-        module._client_session = None  # type: ignore[attr-defined]
-        module._session_lock = asyncio.Lock()  # type: ignore[attr-defined]
-        await session.close()
+    if module is not None and module._client_session is not None:
+        await module._client_session.close()
 
 
 def _module(name: str) -> ModuleType | None:

@@ -134,12 +134,14 @@ class Server:
         given = request.headers.get("x-functions-key") or dict(parse_qsl(query)).get("code") or ""
         return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), self._hub.key.encode())
 
+    def _is_this_machine(self, remote: str | None) -> bool:
+        address = ipaddress.ip_address(remote or "::")
+        return address.is_loopback or address == self._address
+
     async def _durable_api(self, request: web.BaseRequest, base: str, path: str, query: str) -> web.Response:
         is_rpc = base == RPC_BASE
         # The SDK sends no key, and comes from this machine.
-        allowed = (
-            ipaddress.ip_address(request.remote or "::").is_loopback if is_rpc else self._may_call(request, query)
-        )
+        allowed = self._is_this_machine(request.remote) if is_rpc else self._may_call(request, query)
         if not allowed:
             return web.Response(status=401)
         headers = {name.lower(): value for name, value in request.headers.items()}

@@ -77,7 +77,7 @@ def test_details_are_shown_when_asked_for(stream: io.StringIO, verbose: bool, sh
 
 
 @pytest.mark.parametrize(
-    "library", ["urllib3.connectionpool", "twilio.http_client", "azure.durable_functions", "aiohttp"]
+    "library", ["asyncio", "urllib3.connectionpool", "twilio.http_client", "azure.durable_functions", "aiohttp"]
 )
 def test_libraries_that_tell_of_each_request_are_quiet_but_for_warnings(stream: io.StringIO, library: str) -> None:
     # Their lines hold URLs with account ids, numbers and tokens.

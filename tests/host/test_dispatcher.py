@@ -2,6 +2,7 @@ import asyncio
 import json
 import logging
 import shutil
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +17,8 @@ from durable_host.instances import put_start
 from durable_host.records import Filter, Record
 from durable_host.taskhub import TaskHub
 from durable_host.webhooks import BASE
-from tests.host.apps import ORCHESTRATOR, write_function
+from tests.conftest import Handler
+from tests.host.apps import ACTIVITY, ORCHESTRATOR, write_function
 from tests.host.conftest import CALLING_APP, GOLDEN_APP, Gate
 from tests.host.disk import full_disk
 
@@ -79,6 +81,27 @@ async def test_the_result_of_an_activity_that_nobody_waits_for_any_more_is_dropp
     assert await calling.skip() is None
 
 
+@ON_REAL_TIME
+async def test_a_result_for_an_instance_before_is_none_for_the_one_that_took_its_id(
+    calling: Host, gate: Gate, serve: Callable[[Handler], Awaitable[str]]
+) -> None:
+    later = Gate()
+    later.url = await serve(later.answer)
+    await calling.start("Call", [f"{gate.url}/?old"], "mine")
+    await gate.came.acquire()
+    await calling.terminate("mine")
+    await calling.wait("mine")
+
+    await calling.start("Call", [f"{later.url}/?new"], "mine")
+    await later.came.acquire()
+    gate.opened.set()
+    with pytest.raises(TimeoutError):
+        await calling.wait("mine", timeout_s=0.1)
+    later.opened.set()
+
+    assert (await calling.wait("mine"))["output"] == ["new"]
+
+
 async def test_an_activity_in_flight_runs_again_on_the_next_host(tmp_path: Path, gate: Gate) -> None:
     async with Host(CALLING_APP, hub=tmp_path / "hub.db") as host:
         instance_id = await host.start("Call", [f"{gate.url}/?again"])
@@ -102,6 +125,20 @@ async def test_an_activity_in_flight_whose_function_is_gone_fails(tmp_path: Path
 
     assert status["runtimeStatus"] == "Failed"
     assert "The function 'Get' doesn't exist, is disabled, or is not an activity function" in status["output"]
+
+
+@pytest.mark.parametrize("kind", ["def", "async def"])
+async def test_an_activity_that_ends_by_a_cancellation_of_its_own_fails(tmp_path: Path, kind: str) -> None:
+    write_function(
+        tmp_path, "Quit", f"import asyncio\n\n{kind} main(value):\n    raise asyncio.CancelledError\n", ACTIVITY
+    )
+    orchestrator(tmp_path, "Main", "return (yield context.call_activity('Quit', 1))")
+
+    async with Host(tmp_path, hub=tmp_path / "hub.db") as host:
+        status = await host.wait(await host.start("Main"), timeout_s=0.5)
+
+    assert status["runtimeStatus"] == "Failed"
+    assert "Activity function 'Quit' failed:  CancelledError: " in status["output"]
 
 
 # Timers.

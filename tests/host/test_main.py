@@ -165,6 +165,7 @@ async def test_with_time_skipped_a_day_passes_at_once(tmp_path: Path) -> None:
         await start(host, "T_Wait", "mine")
 
         assert (await status(host, "mine"))["output"] == "woke"
+        assert await host.end(signal.SIGINT) == 0
 
 
 async def test_with_the_sandbox_the_printed_calls_lead_to_an_sms(tmp_path: Path) -> None:
@@ -183,12 +184,12 @@ async def test_with_the_sandbox_the_printed_calls_lead_to_an_sms(tmp_path: Path)
             assert (await status(host, instance_id))["output"]["outcome"] == "alerted"
             async with client.get(outbox) as answer:
                 (sms,) = await answer.json()
+        assert await host.end(signal.SIGINT) == 0
 
     assert sms["to"] == json.loads(monitor)["phone"]
     assert "octo/cat has more than 3 open issues" in sms["body"]
 
 
-@pytest.mark.xfail(strict=True, reason="It is taken from the app's folder, into which the command has changed.")
 async def test_a_hubs_path_is_taken_from_the_folder_that_the_command_was_given_in(tmp_path: Path) -> None:
     app = shutil.copytree(CALLING_APP, tmp_path / "app")
 

@@ -155,7 +155,7 @@ async def test_without_a_session_there_is_nothing_to_close() -> None:
 
 
 async def test_an_event_that_nobody_waits_for_fails_nothing_where_warnings_are_errors(tmp_path: Path) -> None:
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(record=True) as shown:
         warnings.simplefilter("error")
         before = list(warnings.filters)
         async with Host(GOLDEN_APP, hub=tmp_path / "hub.db", clock=SkipClock()) as host:
@@ -164,6 +164,7 @@ async def test_an_event_that_nobody_waits_for_fails_nothing_where_warnings_are_e
             assert (await host.wait(instance_id))["output"] == 1
 
         assert warnings.filters == before
+        assert shown == []
 
 
 def test_filters_that_are_gone_already_are_no_trouble() -> None:

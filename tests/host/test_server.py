@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from aiohttp import ClientSession, ServerDisconnectedError
@@ -130,6 +131,21 @@ async def test_a_function_that_fails_is_a_500_without_a_body_and_a_log_with_the_
     assert begun.startswith(f"Executing 'Functions.{name}' (Reason='{why}', Id=")
     assert ended.startswith(f"Executed 'Functions.{name}' (Failed, Id=")
     assert f"Result: Failure\n{reason}" in ended
+
+
+async def test_a_caller_who_leaves_while_sending_is_no_error(
+    host: Host, client: ClientSession, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", urlsplit(host.url).port)
+    writer.write(b"POST /api/echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nhalf")
+    await writer.drain()
+
+    writer.close()
+    await writer.wait_closed()
+
+    assert await status_of(client, "GET", "/api/Keyed") == 200
+    await host.idle()
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 async def test_a_call_that_succeeds_is_logged(client: ClientSession, caplog: pytest.LogCaptureFixture) -> None:
