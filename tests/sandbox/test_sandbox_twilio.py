@@ -27,7 +27,8 @@ def client(sandbox: Sandbox, **credentials: str) -> Client:
     settings = sandbox.settings
     sid = credentials.get("sid", settings["TwilioAccountSid"])
     token = credentials.get("token", settings["TwilioAuthToken"])
-    client = Client(sid, token, http_client=TwilioHttpClient(timeout=2, pool_connections=False))
+    http_client = TwilioHttpClient(timeout=2, pool_connections=False)
+    client = Client(sid, token, http_client=http_client)  # type: ignore[no-untyped-call]
     client.api.base_url = sandbox.twilio_url
     return client
 

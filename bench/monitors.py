@@ -1,0 +1,132 @@
+"""Monitors a second, from POST to Completed: five polls, 128 in flight, beside other engines; and the real app's.
+
+Not here: the loop itself (`app/Monitor`, `peers`).
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+from bench.charts import Bar, bars
+from bench.figures import Figure, Goal
+from bench.peers.install import PeerMissing, install
+from bench.peers.restate_server import run_monitors
+from bench.plan import Plan
+from bench.processes import free_port, output, python
+
+NAME = "monitors"
+FAST = "durable_host"
+SLOW = "durable_host, DURABLE_HOST_FAST_REPLAY=0"
+CONSOLE = "durable_host, console lines on"
+IN_MEMORY = "durabletask 1.12, in memory"
+RESTATE = "Restate 1.7, two processes"
+# Recorded once from Microsoft's own engine (durable extension 3.14.1, Azurite) on a machine of this kind.
+_RECORDED = Bar("Microsoft's engine with Azurite, recorded", 4.9, 4.9, 4.9)
+_WHAT = "five-poll monitors, POST to Completed"
+_STARTERS = 128
+_COUNT = 512
+_SLOW_COUNT = 256
+_REAL_COUNT = 1200
+_REAL_STARTERS = 320
+_DURABLETASK = Path(__file__).parent / "peers" / "durabletask" / "monitors.py"
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """Monitors a second, and the CPU milliseconds that one took."""
+
+    per_s: float
+    cpu_ms: float
+
+    def __str__(self) -> str:
+        """For the one who waits."""
+        return f"{self.per_s:.1f}/s, {self.cpu_ms:.2f} ms of CPU each"
+
+
+def measure(plan: Plan) -> list[Figure]:
+    """Run all arms in turns; a peer that cannot be installed is named with its reason."""
+    arms: dict[str, Callable[[], Speed]] = {
+        FAST: partial(_own, plan, _COUNT),
+        SLOW: partial(_own, plan, _SLOW_COUNT, fast=False),
+        CONSOLE: partial(_own, plan, _COUNT, console=True),
+    }
+    missing: dict[str, str] = {}
+    for name, make in ((IN_MEMORY, _durabletask), (RESTATE, _restate)):
+        try:
+            arms[name] = make(plan)
+        except PeerMissing as reason:
+            missing[name] = str(reason)
+            plan.tell(f"  {reason}")
+    speeds = plan.in_turns(arms)
+    goals = {
+        IN_MEMORY: Goal("at least", 4, "ratio"),
+        SLOW: Goal("at least", 2, "ratio"),
+        RESTATE: Goal("at least", 1, "ratio"),
+    }
+    per_s = {name: [speed.per_s for speed in values] for name, values in speeds.items()}
+    cpu_ms = {name: [speed.cpu_ms for speed in values] for name, values in speeds.items()}
+    figures = [Figure(NAME, _WHAT, "/s", per_s[FAST], Goal("at least", 100))]
+    for name in (SLOW, IN_MEMORY, RESTATE):
+        peer_runs = per_s.get(name, [])
+        figures.append(Figure(NAME, _WHAT, "/s", per_s[FAST], goals[name], name, peer_runs, missing.get(name, "")))
+    figures.append(Figure(NAME, "the same, console lines on", "/s", per_s[CONSOLE], None, FAST, per_s[FAST]))
+    for name in (IN_MEMORY, RESTATE):
+        if name in cpu_ms:
+            figures.append(Figure(NAME, "CPU of one such monitor", "ms", cpu_ms[FAST], None, name, cpu_ms[name]))
+    for starters in (_REAL_STARTERS, _REAL_COUNT):
+        checks = json.loads(output(python("bench.own", "checks", str(_REAL_COUNT), str(starters)), _env(plan)))
+        plan.tell(f"  real monitors, {starters} at once: {checks:.2f} checks each")
+        what = f"checks of each of {_REAL_COUNT:,} real E3_Monitors (every second, for 5 s), {starters:,} at once"
+        figures.append(Figure(NAME, what, "", [checks], Goal("at least", 4.9)))
+    return figures
+
+
+def chart(figures: Sequence[Figure]) -> str:
+    """Monitors a second beside the peers, as SVG."""
+    ours, *compared = [figure for figure in figures if figure.what == _WHAT]
+    entries = [
+        _bar("durable_host, on disk", ours.runs, True),
+        *(_bar(each.peer, each.peer_runs) for each in compared if each.peer_runs),
+        _RECORDED,
+    ]
+    return bars(
+        "Five-poll monitors completed in a second, 128 in flight",
+        "Median and spread of the runs; more is better.",
+        entries,
+    )
+
+
+def _bar(label: str, runs: Sequence[float], is_own: bool = False) -> Bar:
+    return Bar(label, median(runs), min(runs), max(runs), is_own)
+
+
+def _env(plan: Plan, fast: bool = True) -> dict[str, str]:
+    return {"BENCH_OUT": str(plan.out), "DURABLE_HOST_FAST_REPLAY": "1" if fast else "0"}
+
+
+def _own(plan: Plan, count: int, fast: bool = True, console: bool = False) -> Speed:
+    options = ["--console"] if console else []
+    return Speed(
+        **json.loads(
+            output(python("bench.own", *options, "monitors", str(count), str(_STARTERS)), _env(plan, fast))
+        )
+    )
+
+
+def _durabletask(plan: Plan) -> Callable[[], Speed]:
+    python = install("durabletask", plan.out / "peers").python
+
+    def run() -> Speed:
+        return Speed(
+            **json.loads(output([python, _DURABLETASK, str(free_port()), str(_SLOW_COUNT), str(_STARTERS)]))
+        )
+
+    return run
+
+
+def _restate(plan: Plan) -> Callable[[], Speed]:
+    environment = install("restate", plan.out / "peers")
+    return lambda: Speed(**run_monitors(environment, _COUNT, _STARTERS, plan.out))
