@@ -1,0 +1,84 @@
+"""Fixtures: the app to crash, a sandbox apart from it, and processes that start in milliseconds."""
+
+import multiprocessing
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+
+import pytest
+import requests
+
+from sandbox.twilio import ACCOUNT_SID, AUTH_TOKEN, PHONE_NUMBER
+from tests.conftest import ROOT
+
+FOLDERS = ("HttpStart", "E3_Monitor", "E3_TooManyOpenIssues", "E3_SendAlert")
+
+
+class SandboxProcess:
+    """`python -m sandbox`: it goes on when a host dies."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.settings = {
+            "GITHUB_API_URL": f"{url}/github",
+            "TWILIO_API_URL": f"{url}/twilio",
+            "TwilioAccountSid": ACCOUNT_SID,
+            "TwilioAuthToken": AUTH_TOKEN,
+            "TwilioPhoneNumber": PHONE_NUMBER,
+            "AllowedPhoneNumbers": "*",
+            "GITHUB_TOKEN": "",
+            "NO_PROXY": "localhost,127.0.0.1",
+            "no_proxy": "localhost,127.0.0.1",
+        }
+
+    def set_open_issues(self, repo: str, count: int) -> None:
+        requests.put(f"{self.url}/github/repos/{repo}", json={"open_issues": count}, timeout=5).raise_for_status()
+
+    def sms_to(self, phone: str) -> int:
+        """How many SMS this phone got."""
+        return [sms["to"] for sms in requests.get(f"{self.url}/sms", timeout=5).json()].count(phone)
+
+
+@pytest.fixture(scope="session")
+def crash_app(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The repository's app, and beside it the crash tests' own orchestrators."""
+    app = tmp_path_factory.mktemp("crash") / "app"
+    shutil.copytree(Path(__file__).parents[1] / "fixture_apps" / "crash", app)
+    for name in FOLDERS:
+        shutil.copytree(ROOT / name, app / name)
+    return app
+
+
+@pytest.fixture
+def sandbox_process() -> Iterator[SandboxProcess]:
+    """A sandbox of its own for a test; octo/busy has too many open issues."""
+    command = [sys.executable, "-m", "sandbox", "--port", "0"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        page = next(line for line in process.stdout if "Page" in line)
+        sandbox = SandboxProcess(page.split()[1].rstrip("/"))
+        sandbox.set_open_issues("octo/busy", 5)
+        yield sandbox
+        process.terminate()
+
+
+@pytest.fixture(scope="module")
+def scratch() -> Iterator[Path]:
+    """A folder in memory where there is one: a dead process loses nothing of it, and a sync costs nothing."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def processes() -> ForkServerContext:
+    """Forks processes from one that has imported what is slow to import, so that a host starts at once."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(
+        ["azure.durable_functions", "twilio.rest.api", "tests.crash.scenario", "tests.crash.serving"]
+    )
+    return context

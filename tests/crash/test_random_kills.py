@@ -1,0 +1,163 @@
+"""The host is killed at random moments while many clients start instances, again and again on the same hub."""
+
+import asyncio
+import itertools
+import random
+import shutil
+import signal
+import sqlite3
+from collections import Counter
+from contextlib import closing
+from dataclasses import dataclass, field
+from multiprocessing.context import ForkServerContext
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import ClientError, ClientSession, ClientTimeout
+
+from durable_host.taskhub import TaskHub
+from tests.crash.conftest import SandboxProcess
+from tests.crash.scenario import INSTANCES, ORCHESTRATORS
+from tests.crash.serving import Place, serve
+
+CLIENTS = 8
+LONGEST_LIFE_S = 0.3
+FINISHED = ("Completed", "Failed", "Terminated")
+ALERTED = {"outcome": "alerted", "checks": 1}
+EXPIRED = {"outcome": "expired", "checks": 1}
+OUTPUTS: dict[str, Any] = {"busy": ALERTED, "quiet": EXPIRED, "fan-out": [[1, 4], [9]]}
+
+
+async def moment(seconds: float) -> None:
+    await asyncio.sleep(seconds)  # noqa: TID251 - The host runs on real time, and dies at a moment of it.
+
+
+@dataclass
+class Load:
+    """Clients that start instances one after the other, and keep what was acknowledged."""
+
+    session: ClientSession
+    acknowledged: list[str] = field(default_factory=list)
+    is_over: bool = False
+
+    async def run(self, client: int) -> None:
+        for number in itertools.count():
+            if self.is_over:
+                return
+            kind = list(OUTPUTS)[number % len(OUTPUTS)]
+            await self._start(f"{kind}-{client}-{number}", kind)
+
+    async def _start(self, instance_id: str, kind: str) -> None:
+        """Start an instance; where an answer was lost, ask whether it is there before asking again."""
+        while True:
+            try:
+                if await self.status(instance_id) is None:
+                    await self._post(instance_id, kind)
+                self.acknowledged.append(instance_id)
+                return
+            except (ClientError, TimeoutError):
+                await moment(0.01)  # Until the next host is there.
+
+    async def _post(self, instance_id: str, kind: str) -> None:
+        if kind == "fan-out":
+            path = f"{ORCHESTRATORS}/FanOut/{instance_id}"
+            body: Any = "[[1, 2], [3]]"  # The SDK's orchestrators expect a string that holds JSON.
+        else:
+            path = f"/orchestrators/E3_Monitor/{instance_id}"
+            body = {"repo": f"octo/{kind}", "phone": phone(instance_id), "expiry_seconds": 1}
+        async with self.session.post(path, json=body) as response:
+            assert response.status == 202, await response.text()
+
+    async def status(self, instance_id: str) -> dict[str, Any] | None:
+        async with self.session.get(f"{INSTANCES}/{instance_id}") as response:
+            if response.status == 404:
+                return None
+            status: dict[str, Any] = await response.json()
+            return status
+
+    async def end(self, instance_id: str) -> dict[str, Any]:
+        while True:
+            status = await self.status(instance_id)
+            assert status is not None, f"{instance_id} is gone"
+            if status["runtimeStatus"] in FINISHED:
+                return status
+            await moment(0.05)
+
+
+def phone(instance_id: str) -> str:
+    _, client, number = instance_id.rsplit("-", 2)
+    return f"+1425{client}{number:0>6}"
+
+
+def inspect(hub: Path, acknowledged: list[str], scratch: Path) -> list[str]:
+    """Look at a copy of what a dead host left: the instances whose alert the next host sends again."""
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
+    for file in hub.parent.glob(f"{hub.name}*"):
+        shutil.copy(file, scratch)
+    copy = scratch / hub.name
+    with TaskHub(copy) as left:
+        lost = [instance_id for instance_id in acknowledged if left.record(instance_id) is None]
+        again = [each.instance_id for each in left.activities() if each.name == "E3_SendAlert"]
+    with closing(sqlite3.connect(copy)) as db:
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert lost == []
+    return again
+
+
+async def wait_for_end(process: BaseProcess) -> None:
+    while process.is_alive():
+        await moment(0.001)
+
+
+@pytest.mark.parametrize(
+    "kills",
+    [
+        pytest.param(40, marks=pytest.mark.timeout(60)),
+        pytest.param(200, marks=[pytest.mark.soak, pytest.mark.timeout(300)]),
+    ],
+)
+async def test_a_host_that_is_killed_under_load_loses_nothing_that_it_acknowledged(
+    kills: int,
+    crash_app: Path,
+    sandbox_process: SandboxProcess,
+    processes: ForkServerContext,
+    scratch: Path,
+    unused_tcp_port: int,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    place = Place(crash_app, sandbox_process.settings, scratch / "hub" / "hub.db", unused_tcp_port)
+    lives = random.Random(kills)
+    may_repeat: Counter[str] = Counter()
+
+    async with ClientSession(f"http://localhost:{place.port}", timeout=ClientTimeout(5)) as session:
+        load = Load(session)
+        clients = [asyncio.create_task(load.run(client)) for client in range(CLIENTS)]
+        for _ in range(kills):
+            process = processes.Process(target=serve, args=(place,))
+            process.start()
+            await moment(lives.uniform(0, LONGEST_LIFE_S))
+            process.kill()
+            await wait_for_end(process)
+            assert process.exitcode == -signal.SIGKILL
+            may_repeat.update(inspect(place.hub, load.acknowledged, scratch / "copy"))
+        last = processes.Process(target=serve, args=(place,))
+        last.start()
+        load.is_over = True
+        await asyncio.gather(*clients)
+        ends = {instance_id: await load.end(instance_id) for instance_id in load.acknowledged}
+        last.kill()
+        await wait_for_end(last)
+
+    with capsys.disabled():
+        print(f"\n{kills} kills, {len(ends)} acknowledged instances, {may_repeat.total()} alerts in flight")
+    for instance_id, status in ends.items():
+        kind = instance_id.rsplit("-", 2)[0]
+        output = status["output"]
+        if kind == "busy":
+            sent = sandbox_process.sms_to(phone(instance_id))
+            assert 1 <= sent <= 1 + may_repeat[instance_id], instance_id
+            assert output.pop("message").startswith("SM")
+        assert output == OUTPUTS[kind], instance_id

@@ -1,0 +1,5 @@
+"""Squares a number."""
+
+
+def main(value: int) -> int:
+    return value * value
