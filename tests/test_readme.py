@@ -126,7 +126,9 @@ def test_make_start_starts_the_host_with_the_sandbox() -> None:
     if make is None:
         pytest.skip("make is not there: the README has three lines for those without it")
 
-    recipe = subprocess.run([make, "-n", "start"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    recipe = subprocess.run(
+        [make, "--no-print-directory", "-n", "start"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
 
     assert recipe.rstrip().endswith(".venv/bin/python -m durable_host --sandbox")
 
