@@ -128,9 +128,24 @@ def check(database: bytes, log: bytes, acknowledged: set[str], folder: Path) -> 
     assert lost == []
 
 
+def is_taken_in(snapshot: Snapshot) -> bool:
+    """Whether the database holds all of the log: a checkpoint of a lone connection takes in the whole of it."""
+    frames = snapshot.log.frames()
+    size = frames[0][1] - WAL_HEADER.size - FRAME_HEADER.size
+    return all(
+        snapshot.database[(page - 1) * size : page * size] == snapshot.log.data[end - size : end]
+        for page, end in dict(frames).items()
+    )
+
+
 def places(snapshot: Snapshot, chance: random.Random, count: int) -> list[int]:
-    """Where to cut a log: at its ends, at commits, right before commits, anywhere."""
+    """Where to cut a log: at its ends, at commits, right before commits, anywhere.
+
+    A log that was taken in had been synced before, so no loss of power can shorten it any more.
+    """
     end = snapshot.log.frames()[-1][1]
+    if is_taken_in(snapshot):
+        return [end]
     commits = [each.log_end for each in snapshot.starts if each.salts == snapshot.log.salts]
     anywhere = [chance.randrange(end) for _ in range(2 * count)]
     return chance.sample([0, end, *commits, *(each - 1 for each in commits), *anywhere], count)
@@ -144,15 +159,17 @@ def test_a_log_that_lost_its_end_holds_what_was_acknowledged_before(
     logs = {snapshot.log.salts for snapshot in snapshots}
     assert len(logs) > 1, "no log was started anew in this run"
 
+    cuts = 0
     for snapshot in snapshots:
         log = snapshot.log.data
         for cut in places(snapshot, chance, count):
             # The file's length may be on disk before its content is: a tail of zeros, or of whatever lay there.
             for tail in (b"", bytes(len(log) - cut), chance.randbytes(len(log) - cut)):
                 check(snapshot.database, log[:cut] + tail, snapshot.acknowledged(cut), scratch / "copy")
+                cuts += 1
 
     with capsys.disabled():
-        print(f"\n{3 * count * len(snapshots)} cuts of {len(logs)} write-ahead logs, {STARTS} acknowledged starts")
+        print(f"\n{cuts} cuts of {len(logs)} write-ahead logs, {STARTS} acknowledged starts")
 
 
 @pytest.mark.parametrize("count", COUNTS)
