@@ -1,5 +1,6 @@
 """What `.funcignore` lets through to Azure, by the rules of each of the tools that read it."""
 
+import os
 import re
 import shutil
 import sys
@@ -101,9 +102,13 @@ def _parents(path: str) -> list[str]:
 def _package(folder: Path, reader: Callable[[list[str]], IsIgnored]) -> list[str]:
     lines = [line for line in (ROOT / ".funcignore").read_text().splitlines() if not line.startswith("#")]
     is_ignored = reader(lines)
-    paths = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    # Core Tools leaves git's own files out whatever the file says; the others match them by `.*`.
-    return sorted(path for path in paths if not path.startswith(".git/") and not is_ignored(path))
+    package: list[str] = []
+    for parent, folders, files in os.walk(folder):
+        place = Path(parent).relative_to(folder)
+        # Core Tools leaves git's own files out whatever the file says; the others match them by `.*`.
+        folders[:] = [each for each in folders if each != ".git" and not is_ignored((place / each).as_posix())]
+        package += [path for each in files if not is_ignored(path := (place / each).as_posix())]
+    return sorted(package)
 
 
 READERS = pytest.mark.parametrize("reader", [core_tools_4_13, core_tools_main, azd, vs_code])
