@@ -60,11 +60,13 @@ class TaskHub:
     @contextmanager
     def batch(self) -> Iterator[None]:
         """One transaction: on disk when the block ends, undone whole when it raises."""
+        skipped = self.skipped
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
             self._db.execute("COMMIT")
         except BaseException:
+            self.skipped = skipped
             if self._db.in_transaction:  # Some errors (disk full) have already rolled it back.
                 self._db.execute("ROLLBACK")
             raise

@@ -233,6 +233,19 @@ def test_skipped_time_is_kept(path: Path) -> None:
         assert hub.skipped == skipped
 
 
+def test_skipped_time_of_a_batch_that_raised_is_kept_by_the_next(path: Path) -> None:
+    skipped = timedelta(days=1)
+    with TaskHub(path) as hub:
+        with suppress(LookupError), hub.batch():
+            hub.save_skipped(skipped)
+            refused()
+        with hub.batch():
+            hub.save_skipped(skipped)
+
+    with TaskHub(path) as hub:
+        assert hub.skipped == skipped
+
+
 # Instances.
 
 
