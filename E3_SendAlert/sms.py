@@ -3,17 +3,24 @@
 Not here: what the message says, and whether a failed attempt is made again (`E3_Monitor` decides).
 """
 
+import io
 import logging
 import os
 import re
 import ssl
+import time
+from typing import Any
 
 import requests
+import urllib3
 import urllib3.exceptions as urllib3_errors
+from requests.adapters import HTTPAdapter
 from twilio.base.exceptions import TwilioRestException, TwilioServiceException
 from twilio.http.http_client import TwilioHttpClient
 from twilio.rest import Client
 
+_MAX_BYTES = 1_000_000  # Twilio's answer has about a thousand.
+_PIECE_BYTES = 65_536
 _SETTINGS = ("TwilioAccountSid", "TwilioAuthToken", "TwilioPhoneNumber")
 # Digits as numbers are written, "(425) 555-0123" too; Twilio's own codes have five.
 _NUMBER = re.compile(r"\+?\d(?:[\s().-]{0,2}\d){6,}")
@@ -65,9 +72,11 @@ def send(phone: str, text: str, *, timeout_s: float = 10) -> str | None:
     if not is_allowed(phone):
         raise AlertNotSent(f"{mask(phone)} is not among the app setting AllowedPhoneNumbers")
     try:
-        message = _client(timeout_s).messages.create(to=phone, from_=_setting("TwilioPhoneNumber"), body=text)
-        sid: str | None = message.sid
-        return sid
+        with requests.Session() as session:
+            messages = _client(session, timeout_s).messages
+            message = messages.create(to=phone, from_=_setting("TwilioPhoneNumber"), body=text)
+            sid: str | None = message.sid
+            return sid
     except (TwilioRestException, TwilioServiceException) as error:
         if error.status in range(400, 500):
             raise AlertNotSent(_refusal(error)) from None
@@ -84,10 +93,39 @@ def send(phone: str, text: str, *, timeout_s: float = 10) -> str | None:
     return None
 
 
-def _client(timeout_s: float) -> Client:
+class _Bounded(HTTPAdapter):
+    """Reads an answer within a time and a size; requests' own time limit is for each read alone."""
+
+    def __init__(self, timeout_s: float) -> None:
+        super().__init__()
+        self._timeout_s = timeout_s
+
+    def send(self, request: requests.PreparedRequest, *arguments: Any, **options: Any) -> requests.Response:
+        """Send a request; ReadTimeout when its answer takes too long, or is too long."""
+        deadline = time.monotonic() + self._timeout_s  # noqa: TID251  Twilio's seconds are real ones.
+        response = super().send(request, *arguments, **options)
+        body = bytearray()
+        try:
+            # read() would wait until the piece is full, for as long as a slow server likes.
+            while piece := response.raw.read1(_PIECE_BYTES, decode_content=True):
+                body += piece
+                if len(body) > _MAX_BYTES or time.monotonic() > deadline:  # noqa: TID251  As above.
+                    raise requests.ReadTimeout("the answer does not end")
+        except urllib3_errors.HTTPError as error:
+            raise requests.ConnectionError(error) from None
+        finally:
+            response.raw.close()
+        response.raw = urllib3.HTTPResponse(io.BytesIO(body), preload_content=False)
+        return response
+
+
+def _client(session: requests.Session, timeout_s: float) -> Client:
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, _Bounded(timeout_s))
     # Twilio's client waits for ever by default, and a pooled connection that went stale would look like a
     # message that may have been sent.
     http_client = TwilioHttpClient(timeout=timeout_s, pool_connections=False)
+    http_client.session = session
     client = Client(  # type: ignore[no-untyped-call]
         _setting("TwilioAccountSid"), _setting("TwilioAuthToken"), http_client=http_client
     )

@@ -141,7 +141,7 @@ class _Check:
         if response.status_code == 304 and known:
             return known
         if response.is_redirect:
-            return _Page(0, urljoin(url, response.headers["Location"]))
+            return _Page(0, _target(url, response.headers["Location"]))
         if (pause_s := _pause_s(response)) is not None:
             _quiet_until[limited] = time.monotonic() + pause_s  # noqa: TID251  As above.
             raise _CannotSay(f"its rate limit holds for {pause_s:.0f} s")
@@ -149,8 +149,10 @@ class _Check:
             raise CheckFailed(refusal.format(repo=self._repo))
         if response.status_code != 200:
             raise _CannotSay(f"it answered {response.status_code}")
+        if response.headers.get("Content-Type", "").partition(";")[0].strip().lower() != "application/json":
+            raise _CannotSay("its answer is no JSON")
         next_url = response.links.get("next", {}).get("url")
-        page = _Page(_count(body), urljoin(url, next_url) if next_url else None, response.headers.get("ETag"))
+        page = _Page(_count(body), _target(url, next_url) if next_url else None, response.headers.get("ETag"))
         if page.etag:
             _pages.put((url, self._token), page)
         return page
@@ -167,7 +169,8 @@ class _Check:
                 stream=True,
             ) as response:
                 return response, self._read(response)
-        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+        # ValueError: requests looks at where a redirect leads, even when it does not follow.
+        except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
             raise _CannotSay(f"no answer ({type(error).__name__})") from None
 
     def _read(self, response: requests.Response) -> bytes:
@@ -186,6 +189,13 @@ class _Check:
         if left_s <= 0:
             raise _CannotSay("it took too long")
         return left_s
+
+
+def _target(url: str, link: str) -> str:
+    try:
+        return urljoin(url, link)
+    except ValueError:
+        raise _CannotSay("it points at no address") from None
 
 
 def _count(body: bytes) -> int:

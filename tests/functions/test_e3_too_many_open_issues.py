@@ -24,10 +24,15 @@ PULL_REQUEST = {"number": 2, "pull_request": {"url": "https://api.github.com/rep
 
 @pytest.fixture
 def github_is(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> GitHubIs:
-    """Puts a handler in GitHub's place, for what the sandbox does not answer."""
+    """Puts a handler in GitHub's place, for what the sandbox does not answer; its answers are called JSON."""
 
     async def start(handler: Handler) -> str:
-        url = await serve(handler)
+        async def answer(request: web.Request) -> web.StreamResponse:
+            response = await handler(request)
+            response.content_type = "application/json"
+            return response
+
+        url = await serve(answer)
         monkeypatch.setenv("GITHUB_API_URL", url)
         return url
 

@@ -1,0 +1,43 @@
+"""Fixtures, and the table that is printed in the end: each test with its count of cases and its time."""
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from durable_host import Host, RealClock
+
+GOLDEN_APP = Path(__file__).parents[1] / "fixture_apps" / "golden"
+Count = Callable[[int], None]
+
+
+@pytest.fixture
+def count(record_property: Callable[[str, object], None]) -> Count:
+    """Says how many cases a test has tried; without it, a test is one case."""
+    return lambda cases: record_property("cases", cases)
+
+
+@pytest.fixture
+async def golden(tmp_path: Path) -> AsyncIterator[Host]:
+    """The golden app, whose orchestrators do one small thing each, on a host in real time."""
+    async with Host(GOLDEN_APP, hub=tmp_path / "golden.db", clock=RealClock()) as host:
+        yield host
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    cases: dict[tuple[str, str], int] = defaultdict(int)
+    seconds: dict[tuple[str, str], float] = defaultdict(float)
+    for report in (*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")):
+        file, _, name = report.nodeid.partition("::")
+        if Path(file).parent.name == "hostile" and report.when == "call":
+            test = Path(file).stem.removeprefix("test_"), name.partition("[")[0].removeprefix("test_")
+            cases[test] += int(dict(report.user_properties).get("cases", 1))
+            seconds[test] += report.duration
+    if not cases:
+        return
+    terminalreporter.section("hostile input, races and faults")
+    for file, name in cases:
+        key = file, name
+        terminalreporter.line(f"{cases[key]:7,} cases {seconds[key]:6.1f} s  {file}: {name.replace('_', ' ')}")
+    terminalreporter.line(f"{sum(cases.values()):7,} cases {sum(seconds.values()):6.1f} s")

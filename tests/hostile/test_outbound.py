@@ -1,0 +1,289 @@
+"""What GitHub, Twilio or who stands in their place may answer: no worker is kept, and no token goes elsewhere.
+
+More answers, one by one: tests/functions/test_e3_too_many_open_issues.py and test_e3_send_alert.py. A head that
+comes a byte at a time is not defended against (SECURITY.md).
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from durable_host import Host
+from durable_host.clock import stopwatch_s
+from E3_SendAlert.sms import AlertNotSent, send
+from E3_TooManyOpenIssues.github import CheckFailed, exceeds
+from tests.conftest import ROOT, Handler
+from tests.hostile.conftest import Count
+
+pytestmark = pytest.mark.usefixtures("app_settings")
+
+Serve = Callable[[Handler], Awaitable[str]]
+TOKEN = "ghp_canary"
+JSON = "application/json"
+DEADLINE_S = 1.0
+ISSUES = json.dumps([{"number": number} for number in range(5)]).encode()
+MESSAGE = json.dumps({"sid": "SM0123456789"}).encode()
+
+
+@pytest.fixture(autouse=True)
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings of accounts that exist nowhere."""
+    monkeypatch.setenv("TwilioAccountSid", "AC0123456789")
+    monkeypatch.setenv("TwilioAuthToken", "7e57token")
+    monkeypatch.setenv("TwilioPhoneNumber", "+15005550006")
+    monkeypatch.setenv("GITHUB_TOKEN", TOKEN)
+
+
+async def ask(service: str, url: str, monkeypatch: pytest.MonkeyPatch) -> object:
+    """What the app makes of it; a service that cannot be asked raises."""
+    if service == "GitHub":
+        monkeypatch.setenv("GITHUB_API_URL", url)
+        return await asyncio.to_thread(exceeds, "octo/cat", 3, deadline_s=DEADLINE_S)
+    monkeypatch.setenv("TWILIO_API_URL", url)
+    return await asyncio.to_thread(send, "+14255550100", "text", timeout_s=DEADLINE_S)
+
+
+def waiting(stopping: asyncio.Event) -> Callable[[float], Awaitable[None]]:
+    """A sleep that the end of the test cuts short, with the connection."""
+
+    async def wait(seconds: float) -> None:
+        try:
+            await asyncio.wait_for(stopping.wait(), seconds)
+        except TimeoutError:
+            return
+        raise ConnectionResetError
+
+    return wait
+
+
+# Bodies. Each is sent until the client leaves.
+
+
+async def endless_blanks() -> AsyncIterator[bytes]:
+    while True:
+        yield b" " * 65_536
+
+
+async def endless_json() -> AsyncIterator[bytes]:
+    yield b"["
+    while True:
+        yield b'{"number":1},' * 1_000
+
+
+async def a_byte_a_second(wait: Callable[[float], Awaitable[None]]) -> AsyncIterator[bytes]:
+    yield b"["
+    while True:
+        yield b" "
+        await wait(0.2)
+
+
+async def a_beginning(wait: Callable[[float], Awaitable[None]]) -> AsyncIterator[bytes]:
+    yield b'[{"number":'
+    await wait(60)
+
+
+def streaming(make: Callable[..., AsyncIterator[bytes]], *arguments: object) -> Handler:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(
+            status=200 if request.method == "GET" else 201, headers={"Content-Type": JSON}
+        )
+        await response.prepare(request)
+        try:
+            async for piece in make(*arguments):
+                await response.write(piece)
+        except ConnectionError:
+            pass  # The client has had enough.
+        return response
+
+    return answer
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("service", ["GitHub", "Twilio"])
+async def test_an_answer_without_an_end_is_none_in_time(
+    service: str, serve: Serve, monkeypatch: pytest.MonkeyPatch, count: Count
+) -> None:
+    stopping = asyncio.Event()
+    wait = waiting(stopping)
+    cases = [
+        streaming(endless_blanks),
+        streaming(endless_json),
+        streaming(a_byte_a_second, wait),
+        streaming(a_beginning, wait),
+    ]
+    for handler in cases:
+        url = await serve(handler)
+        begun_s = stopwatch_s()
+        assert await ask(service, url, monkeypatch) is None
+        assert stopwatch_s() - begun_s < 2 * DEADLINE_S + 1
+    stopping.set()
+    count(len(cases))
+
+
+@pytest.mark.parametrize(
+    ("service", "status", "body"), [("GitHub", 200, ISSUES), ("Twilio", 201, MESSAGE), ("Twilio", 200, MESSAGE)]
+)
+async def test_a_usual_answer_is_understood(
+    service: str, status: int, body: bytes, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(status=status, body=body, content_type=JSON)
+
+    assert await ask(service, await serve(answer), monkeypatch) in (True, "SM0123456789")
+
+
+@pytest.mark.parametrize(
+    "content_type", ["text/html", "text/plain", "application/octet-stream", "application/xml", ""]
+)
+async def test_an_answer_of_another_type_is_none(
+    content_type: str, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def answer(_request: web.Request) -> web.Response:
+        response = web.Response(body=ISSUES)
+        response.headers["Content-Type"] = content_type
+        return response
+
+    assert await ask("GitHub", await serve(answer), monkeypatch) is None
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("service", ["GitHub", "Twilio"])
+async def test_a_body_over_ten_megabytes_is_none(
+    service: str, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = {"GitHub": ISSUES, "Twilio": MESSAGE}[service]
+
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(
+            status=201 if service == "Twilio" else 200, body=body + b" " * 10_000_000, content_type=JSON
+        )
+
+    assert await ask(service, await serve(answer), monkeypatch) is None
+
+
+@pytest.mark.parametrize("service", ["GitHub", "Twilio"])
+async def test_a_redirect_never_carries_a_token_to_another_origin(
+    service: str, serve: Serve, monkeypatch: pytest.MonkeyPatch, count: Count
+) -> None:
+    came: list[str] = []
+
+    async def thief(request: web.Request) -> web.Response:
+        came.append(request.headers.get("Authorization", ""))
+        return web.Response(body=ISSUES, content_type=JSON)
+
+    elsewhere = await serve(thief)
+    port = elsewhere.rpartition(":")[2]
+    targets = [
+        *(elsewhere, f"//localhost:{port}/x", f"http://localhost:{port}@localhost/x", f"http://[::1]:{port}/"),
+        *(
+            f"HTTP://LOCALHOST:{port}/",
+            f"http:\\\\localhost:{port}\\x",
+            f"\thttp://localhost:{port}/",
+            "file:///etc/passwd",
+        ),
+        *(
+            "ftp://localhost/",
+            "gopher://localhost/",
+            "data:application/json,[]",
+            "javascript:1",
+            "http://",
+            "//",
+            "\\\\x",
+            "http://[",
+        ),
+    ]
+    for status in (301, 302, 303, 307, 308):
+        for target in targets:
+
+            async def redirect(_request: web.Request, status: int = status, target: str = target) -> web.Response:
+                return web.Response(status=status, headers={"Location": target, "Link": f'<{target}>; rel="next"'})
+
+            assert await ask(service, await serve(redirect), monkeypatch) is None
+    assert came == []
+    count(5 * len(targets))
+
+
+async def test_a_link_to_another_origin_is_refused(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, count: Count
+) -> None:
+    came: list[str] = []
+
+    async def thief(request: web.Request) -> web.Response:
+        came.append(request.path)
+        return web.Response(body=ISSUES, content_type=JSON)
+
+    elsewhere = await serve(thief)
+    port = elsewhere.rpartition(":")[2]
+    links = [
+        f"{elsewhere}/x",
+        f"//localhost:{port}/x",
+        f"http://evil@localhost:{port}/",
+        "file:///etc/passwd",
+        "http://[",
+    ]
+    for link in links:
+
+        async def answer(_request: web.Request, link: str = link) -> web.Response:
+            return web.Response(text="[]", content_type=JSON, headers={"Link": f'<{link}>; rel="next"'})
+
+        assert await ask("GitHub", await serve(answer), monkeypatch) is None
+    assert came == []
+    count(len(links))
+
+
+@pytest.mark.parametrize("service", ["GitHub", "Twilio"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *(
+            "file:///etc/passwd",
+            "ftp://localhost/",
+            "gopher://localhost/",
+            "localhost:7072",
+            "//localhost/",
+            "http://",
+        ),
+        *(
+            "javascript:alert(1)",
+            "data:,x",
+            "http:localhost",
+            "https:///x",
+            "unix:///var/run/docker.sock",
+            "\0",
+            "http",
+        ),
+    ],
+)
+async def test_another_address_must_be_http(service: str, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "\0" in url:
+        url = "http\x01://localhost"
+    with pytest.raises((CheckFailed, AlertNotSent), match=r"_API_URL is no http\(s\) URL"):
+        await ask(service, url, monkeypatch)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(120)
+async def test_the_only_worker_is_free_again_after_an_answer_without_an_end(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    stopping = asyncio.Event()
+    monkeypatch.setenv("GITHUB_API_URL", await serve(streaming(a_byte_a_second, waiting(stopping))))
+    monkeypatch.setenv("PYTHON_THREADPOOL_THREAD_COUNT", "1")
+    request = {
+        "repo": "octo/cat",
+        "phone": "+14255550100",
+        "interval_seconds": 86_400,
+        "expiry_seconds": 2_592_000,
+    }
+
+    async with Host(ROOT, hub=tmp_path / "hub.db") as host:
+        monitors = [await host.start("E3_Monitor", request) for _ in range(3)]
+        await asyncio.wait_for(host.idle(), 100)
+        statuses = [await host.status(each) for each in monitors]
+    stopping.set()
+
+    assert [status and status["customStatus"]["openIssues"] for status in statuses] == ["unknown"] * 3
