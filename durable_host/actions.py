@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from durable_host.errors import FunctionFailed, ProtocolError
-from durable_host.events import JSON, compact, instant, storable
+from durable_host.events import JSON, compact, instant, is_too_deep, storable
 
 _MARKER = "\n\n$OutOfProcData$:"
 _LONGEST_DELAY = timedelta(days=6)  # Source: the engine's default maxRetryInterval.
@@ -149,10 +149,17 @@ def _answer(state: JSON) -> Answer:
     return Answer(
         is_done=state["isDone"],
         actions=tuple(_action(action) for action in actions),
-        output=compact(state["output"]) if "output" in state else None,
-        custom_status=compact(state["customStatus"]) if "customStatus" in state else None,
+        output=_kept(state["output"]) if "output" in state else None,
+        custom_status=_kept(state["customStatus"]) if "customStatus" in state else None,
         error=_text(state["error"]) if state.get("error") else None,
     )
+
+
+def _kept(value: JSON) -> str:
+    text = compact(value)
+    if is_too_deep(value, text):
+        raise ValueError("its output or custom status is nested too deeply to be kept")
+    return text
 
 
 def _action(action: JSON) -> Action:

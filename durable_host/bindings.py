@@ -23,7 +23,7 @@ from durable_host import twilio_sms
 from durable_host.converters import decode, encode
 from durable_host.entry_points import EntryPoint
 from durable_host.errors import FunctionFailed
-from durable_host.events import compact
+from durable_host.events import compact, is_too_deep
 from durable_host.function_json import Function
 from durable_host.functions import FunctionApp
 from durable_host.http_answers import HttpAnswer, http_answer
@@ -205,7 +205,7 @@ def _reporting() -> Iterator[None]:
     try:
         yield
     # sys.exit() in a function must not end the host, nor may its own cancellation pass for the host's.
-    except (Exception, SystemExit, GeneratorExit, asyncio.CancelledError) as error:
+    except BaseException as error:
         if isinstance(error, asyncio.CancelledError) and _is_being_cancelled():
             raise
         raise failed(error) from None
@@ -248,6 +248,8 @@ def _result_text(data: Datum | None) -> str | None:
     value = base64.b64encode(data.value).decode() if data.type == "bytes" else data.value
     text = value if data.type == "json" else json.dumps(value)
     parsed = json.loads(text, parse_constant=str)
+    if is_too_deep(parsed, text):
+        raise ValueError("the result is nested too deeply to be kept")
     return None if parsed is None else compact(parsed)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 JSON = Any  # A parsed JSON value.
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_DEEPEST = 500  # Python 3.11 reads and writes JSON to a depth below a thousand; later versions, deeper.
 
 
 class EventType(IntEnum):
@@ -110,6 +111,17 @@ def compact(value: JSON) -> str:
     except UnicodeEncodeError:
         text = json.dumps(value, separators=(",", ":"))
     return text
+
+
+def is_too_deep(value: JSON, text: str) -> bool:
+    """Whether a JSON value, and the text of it, is nested so deep that a history around it could not be read."""
+    if text.count("[") + text.count("{") <= _DEEPEST:
+        return False
+    level = [value]
+    for _ in range(_DEEPEST):
+        holders = [each for each in level if isinstance(each, dict | list)]
+        level = [child for each in holders for child in (each.values() if isinstance(each, dict) else each)]
+    return any(isinstance(each, dict | list) for each in level)
 
 
 def storable(text: str) -> str:

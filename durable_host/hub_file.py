@@ -48,6 +48,7 @@ CREATE TABLE activities (
     input TEXT
 );
 """
+_STATEMENTS = tuple(filter(None, (statement.strip() for statement in _SCHEMA.split(";\n"))))
 
 
 def open_hub(path: Path) -> sqlite3.Connection:
@@ -86,15 +87,29 @@ def _set_up(db: sqlite3.Connection, path: Path) -> None:
             f"{_VERSION}); update, or choose another with --hub."
         )
     if is_new:
-        for statement in _SCHEMA.split(";\n"):
-            db.execute(statement)
-        db.execute(f"PRAGMA application_id={_APPLICATION_ID}")
-        db.execute(f"PRAGMA user_version={_VERSION}")
-        db.execute("INSERT INTO hub VALUES ('code', ?)", (secrets.token_urlsafe(32),))
+        _make(db)
+    else:
+        _check(db)
     db.execute("COMMIT")
     # Only now is the file known to be ours: WAL is written into it. FULL: a commit is on disk.
     db.execute("PRAGMA journal_mode=WAL")
     db.execute("PRAGMA synchronous=FULL")
+
+
+def _make(db: sqlite3.Connection) -> None:
+    for statement in _STATEMENTS:
+        db.execute(statement)
+    db.execute(f"PRAGMA application_id={_APPLICATION_ID}")
+    db.execute(f"PRAGMA user_version={_VERSION}")
+    db.execute("INSERT INTO hub VALUES ('code', ?)", (secrets.token_urlsafe(32),))
+
+
+def _check(db: sqlite3.Connection) -> None:
+    """Look through the whole file for damage, which takes 0.2 s for 100,000 instances."""
+    (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    there = {sql for (sql,) in db.execute("SELECT sql FROM sqlite_schema")}
+    if found != "ok" or not there.issuperset(_STATEMENTS):
+        raise sqlite3.DatabaseError("malformed")
 
 
 def _explain(path: Path, error: sqlite3.Error) -> str:

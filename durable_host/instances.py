@@ -152,13 +152,15 @@ class Instances:
         Raises: InstanceNotFound; InstanceExists when it is live and keeps its id.
         Source: restart.
         """
-        record = self.get(instance_id)
-        return await self.start(
-            record.name,
-            record.input_text or "null",
-            None if new_id else instance_id,
-            version=record.version,
-        )
+        started_id = uuid.uuid4().hex if new_id else instance_id
+
+        def restart() -> None:
+            record = self.get(instance_id)
+            input_text = record.input_text or "null"
+            self._start(record.name, input_text, started_id, record.version, str(uuid.uuid4()))
+
+        await self._inbox.submit(restart)
+        return started_id
 
     async def rewind(self, instance_id: str, reason: str | None) -> None:
         """Take back the failures of a failed instance, so that its failed activities are scheduled again.

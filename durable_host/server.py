@@ -5,22 +5,20 @@ Bound to more than loopback, it asks for the hub's key. Not here: what an answer
 """
 
 import asyncio
-import hmac
-import ipaddress
 import json
 import logging
-import re
 import socket
 import sqlite3
 import uuid
-from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import MAXYEAR, datetime, timedelta
 from pathlib import Path
 from urllib.parse import parse_qsl
 
 from aiohttp import web
 
 from durable_host.bindings import Bindings, HttpCall
+from durable_host.bodies import Bodies
+from durable_host.callers import Callers
 from durable_host.clock import Clock
 from durable_host.dispatcher import Dispatcher
 from durable_host.errors import FunctionFailed
@@ -31,8 +29,11 @@ from durable_host.taskhub import TaskHub
 from durable_host.webhook_messages import WebhookRequest
 from durable_host.webhooks import BASE, RPC_BASE, Webhooks
 
-_LARGEST_BODY = 104_857_600  # Source: functions-host 4.1037, the request limit.
+_RECEIVE_S = 7  # For the head of a request, and again for its body; between two requests too.
+_LINGER_S = 1  # For what a refused caller is still sending, so that it reads why.
+_SEND_S = 30
 _CLOCK = "/durable-host/clock"
+_CLOCK_USAGE = 'Send {"skip": "next"}, or {"advance_seconds": N} with N of 0 to ten years.'
 _SKIP_TIMEOUT_S = 30
 _SHUTDOWN_S = 0.001  # To aiohttp, 0 means to wait for ever.
 _LONGEST_ADVANCE_S = 10 * 366 * 86_400
@@ -71,8 +72,17 @@ class Server:
         self._dispatcher = dispatcher
         self._clock = clock
         self._hub = hub
-        self._address = ipaddress.ip_address(listener.getsockname()[0])
-        answers = web.Server(self._answer, request_factory=_request, access_log=None)
+        self._callers = Callers(listener.getsockname()[0], hub.key)
+        self._bodies = Bodies(_RECEIVE_S)
+        answers = web.Server(
+            self._answer,
+            access_log=None,
+            # It would log a traceback for each malformed request, and quote keys in it.
+            logger=logging.Logger("aiohttp", logging.CRITICAL),
+            auto_decompress=False,  # As on Azure; a function gets what was sent.
+            keepalive_timeout=_RECEIVE_S,
+            lingering_time=_LINGER_S,
+        )
         self._runner = web.ServerRunner(answers, handle_signals=False, shutdown_timeout=_SHUTDOWN_S)
 
     async def start(self) -> None:
@@ -97,10 +107,11 @@ class Server:
             log.exception("A request could not be answered.")
             response = web.Response(status=500)
         response.headers["Server"] = "durable_host"
+        await _send(request, response)
         return response
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
-        if not self._is_own_name(request.host) or _is_foreign(request):
+        if not self._callers.are_welcome(request):
             return _json(403, {"error": "This host answers only to its own address, and only to its own pages."})
         target = request.raw_path
         path, _, query = target.partition("?")
@@ -116,39 +127,17 @@ class Server:
             return await self._function(request, function, route_values, query)
         return _page(path) if request.method == "GET" else web.Response(status=404)
 
-    def _is_own_name(self, host: str) -> bool:
-        """Whether a Host header names this host; a foreign name that leads here is an attack (DNS rebinding)."""
-        name = re.sub(r":\d+$", "", host).strip("[]").lower()
-        if name in ("localhost", "127.0.0.1", "::1", str(self._address)):
-            return True
-        try:
-            ipaddress.ip_address(name)
-        except ValueError:
-            return False
-        return self._address.is_unspecified
-
-    def _may_call(self, request: web.BaseRequest, query: str) -> bool:
-        """On loopback nobody needs a key, as with Core Tools; beyond it the hub's key is asked for."""
-        if self._address.is_loopback:
-            return True
-        given = request.headers.get("x-functions-key") or dict(parse_qsl(query)).get("code") or ""
-        return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), self._hub.key.encode())
-
-    def _is_this_machine(self, remote: str | None) -> bool:
-        address = ipaddress.ip_address(remote or "::")
-        return address.is_loopback or address == self._address
-
     async def _durable_api(self, request: web.BaseRequest, base: str, path: str, query: str) -> web.Response:
         is_rpc = base == RPC_BASE
         # The SDK sends no key, and comes from this machine.
-        allowed = self._is_this_machine(request.remote) if is_rpc else self._may_call(request, query)
+        allowed = self._callers.is_this_machine(request) if is_rpc else self._callers.may_call(request, query)
         if not allowed:
             return web.Response(status=401)
         headers = {name.lower(): value for name, value in request.headers.items()}
         origin = f"{request.scheme}://{request.host}"
-        body = await request.read()
-        call = WebhookRequest(request.method, origin, request.raw_path, path, query, headers, body)
-        reply = await self._webhooks.handle(call)
+        async with self._bodies.read(request) as body:
+            call = WebhookRequest(request.method, origin, request.raw_path, path, query, headers, body)
+            reply = await self._webhooks.handle(call)
         response = web.Response(status=reply.status, headers=dict(reply.headers))
         if reply.body:
             response.body = reply.body.encode()
@@ -156,10 +145,11 @@ class Server:
         return response
 
     async def _clock_api(self, request: web.BaseRequest, query: str) -> web.Response:
-        if not self._may_call(request, query):
+        if not self._callers.may_call(request, query):
             return web.Response(status=401)
         if request.method == "POST":
-            problem = await self._move_clock(await request.read())
+            async with self._bodies.read(request) as body:
+                problem = await self._move_clock(body)
             if problem is not None:
                 return problem
         elif request.method != "GET":
@@ -176,14 +166,15 @@ class Server:
         """Do what the request says; the error when it cannot be done."""
         wish = _clock_request(body)
         if wish is None:
-            usage = 'Send {"skip": "next"}, or {"advance_seconds": N} with N of 0 to ten years.'
-            return _json(400, {"error": usage})
+            return _json(400, {"error": _CLOCK_USAGE})
         try:
             async with asyncio.timeout(_SKIP_TIMEOUT_S):
                 if isinstance(wish, timedelta):
                     await self._dispatcher.advance(wish)
                 elif await self._dispatcher.skip() is None:
                     return _json(409, {"error": "No timer is waiting, so there is nothing to skip to."})
+        except OverflowError:
+            return _json(400, {"error": f"{_CLOCK_USAGE} The clock ends with the year {MAXYEAR}."})
         except TimeoutError:
             text = f"Functions have been running for {_SKIP_TIMEOUT_S} s; time is skipped only when none is."
             return _json(409, {"error": text})
@@ -193,21 +184,25 @@ class Server:
         self, request: web.BaseRequest, function: Function, route_values: dict[str, str], query: str
     ) -> web.Response:
         assert function.http is not None
-        if function.http.auth_level != "anonymous" and not self._may_call(request, query):
+        if function.http.auth_level != "anonymous" and not self._callers.may_call(request, query):
             return web.Response(status=401)
-        invocation = uuid.uuid4()
-        reason = "This function was programmatically called via the host APIs."
-        log.info("Executing 'Functions.%s' (Reason='%s', Id=%s)", function.name, reason, invocation)
-        started = self._clock.now()
-        with self._dispatcher.working(function.name):
+        async with self._bodies.read(request) as body:
             call = HttpCall(
                 method=request.method,
                 url=f"{request.scheme}://{request.host}{request.raw_path}",
                 headers=request.headers.items(),
                 query=parse_qsl(query),
                 route_params=route_values,
-                body=await request.read(),
+                body=body,
             )
+            return await self._run(function, call)
+
+    async def _run(self, function: Function, call: HttpCall) -> web.Response:
+        invocation = uuid.uuid4()
+        reason = "This function was programmatically called via the host APIs."
+        log.info("Executing 'Functions.%s' (Reason='%s', Id=%s)", function.name, reason, invocation)
+        started = self._clock.now()
+        with self._dispatcher.working(function.name):
             try:
                 answer = await self._bindings.run_http(function, call, str(invocation))
             except FunctionFailed as failure:
@@ -239,20 +234,17 @@ class Server:
         )
 
 
-def _request(*arguments: object) -> web.BaseRequest:
-    make: Callable[..., web.BaseRequest] = web.BaseRequest
-    return make(*arguments, asyncio.get_running_loop(), client_max_size=_LARGEST_BODY)
-
-
-def _is_foreign(request: web.BaseRequest) -> bool:
-    """Whether a page of another origin asks for a change through its visitor's browser."""
-    if request.method in ("GET", "HEAD", "OPTIONS"):
-        return False
-    origin = request.headers.get("Origin")
-    site = request.headers.get("Sec-Fetch-Site", "same-origin")
-    return site not in ("same-origin", "none") or (
-        origin is not None and origin.lower() != f"{request.scheme}://{request.host}".lower()
-    )
+async def _send(request: web.BaseRequest, response: web.StreamResponse) -> None:
+    """Send within a time, so that a caller who does not read holds nothing for ever."""
+    try:
+        async with asyncio.timeout(_SEND_S):
+            await response.prepare(request)
+            await response.write_eof()
+    except TimeoutError:
+        if request.transport is not None:
+            request.transport.abort()
+    except ConnectionError:
+        pass  # The caller has gone.
 
 
 def _clock_request(body: bytes) -> str | timedelta | None:
@@ -274,10 +266,10 @@ def _json(status: int, value: JSON) -> web.Response:
 
 
 def _page(path: str) -> web.Response:
-    """A file of the dashboard; its names are flat, so no path leads out of its folder."""
+    """A file of the dashboard, by a name that is in its folder, so that no path leads out of it."""
     name = "index.html" if path == "/" else path.removeprefix("/dashboard/")
-    file = _DASHBOARD / name
-    if "/" in name or file.suffix not in _CONTENT_TYPES or not file.is_file():
+    file = next((each for each in _DASHBOARD.iterdir() if each.name == name), None)
+    if file is None or file.suffix not in _CONTENT_TYPES:
         return web.Response(status=404)
     text = file.read_text(encoding="utf-8")
     return web.Response(text=text, content_type=_CONTENT_TYPES[file.suffix], headers=_PAGE_HEADERS)

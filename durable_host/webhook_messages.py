@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl
 
-from durable_host.events import JSON, Status, compact
+from durable_host.events import JSON, Status, compact, is_too_deep
 
 WRONG = "Something went wrong while processing your request"
 _LONGEST_S = 100 * 366 * 86_400
 INVALID_OPERATION = "System.InvalidOperationException"
+_TOO_DEEP = "The JSON is nested too deeply."
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ def failure(status: int, message: str, text: str, kind: str) -> WebhookReply:
 def json_problem(text: str) -> WebhookReply | None:
     """The 400 for a body that is no JSON. Newtonsoft's leniency is not copied, its words are where they fit."""
     try:
-        json.loads(text, parse_constant=_no_constant)
+        value = json.loads(text, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
         line, position = text.count("\n", 0, error.pos), error.pos - (text.rfind("\n", 0, error.pos) + 1)
         found = text[error.pos : error.pos + 1]
@@ -100,11 +101,16 @@ def json_problem(text: str) -> WebhookReply | None:
             words = "Unexpected end of content while loading JSON."
         else:
             words = f"Unexpected character encountered while parsing value: {found}."
-        return failure(400, "Invalid JSON content", f"{words} {where}", "Newtonsoft.Json.JsonReaderException")
-    except (ValueError, RecursionError) as error:
-        words = "The JSON is nested too deeply." if isinstance(error, RecursionError) else str(error)
-        return failure(400, "Invalid JSON content", words, "Newtonsoft.Json.JsonReaderException")
-    return None
+        words = f"{words} {where}"
+    except RecursionError:
+        words = _TOO_DEEP
+    except ValueError as error:
+        words = str(error)
+    else:
+        if not is_too_deep(value, text):
+            return None
+        words = _TOO_DEEP
+    return failure(400, "Invalid JSON content", words, "Newtonsoft.Json.JsonReaderException")
 
 
 def _no_constant(name: str) -> JSON:

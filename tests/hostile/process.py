@@ -1,0 +1,96 @@
+"""`python -m durable_host` in a process of its own, with limits on it, and what it printed."""
+
+import asyncio
+import os
+import re
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+class Running:
+    """A host that serves."""
+
+    def __init__(self, process: Process, url: str, printed: list[str]) -> None:
+        self.process = process
+        self.url = url
+        self._printed = printed
+
+    @property
+    def printed(self) -> str:
+        """All that it has printed so far, to either stream."""
+        return "".join(self._printed)
+
+    def memory_mb(self) -> float:
+        """Its largest resident size so far."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) / 1024
+
+    async def end(self, by: signal.Signals = signal.SIGINT, timeout_s: float = 10) -> int:
+        """Send the signal; the exit code."""
+        self.process.send_signal(by)
+        async with asyncio.timeout(timeout_s):
+            return await self.process.wait()
+
+
+async def launch(*arguments: str | Path, limit: Callable[[], None] | None = None) -> Process:
+    """Start it; `limit` runs in the new process before Python does."""
+
+    def prepare() -> None:
+        # Tests that run in the background of a shell ignore SIGINT, and a child would inherit that.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        if limit is not None:
+            limit()
+
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "durable_host", *map(str, arguments)),
+        cwd=ROOT,
+        stdout=PIPE,
+        stderr=PIPE,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        preexec_fn=prepare,
+    )
+
+
+@asynccontextmanager
+async def running(*arguments: str | Path, limit: Callable[[], None] | None = None) -> AsyncIterator[Running]:
+    """A host on a free port, once it serves; killed if it still runs in the end."""
+    process = await launch("--port", "0", *arguments, limit=limit)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    printed: list[str] = []
+    serves = asyncio.Event()
+
+    async def read(stream: asyncio.StreamReader) -> None:
+        while line := await stream.readline():
+            printed.append(line.decode())
+            if line.startswith(b"Dashboard:"):
+                serves.set()
+        serves.set()
+
+    readers = [asyncio.create_task(read(stream)) for stream in (process.stdout, process.stderr)]
+    try:
+        async with asyncio.timeout(20):
+            await serves.wait()
+        found = re.search(r"Dashboard: (http://localhost:\d+)/", "".join(printed))
+        assert found is not None, "".join(printed)
+        yield Running(process, found[1], printed)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+        await asyncio.gather(*readers)
+
+
+async def refused(*arguments: str | Path, limit: Callable[[], None] | None = None) -> tuple[int | None, str]:
+    """The exit code and the error output of a host that does not come up."""
+    process = await launch("--port", "0", *arguments, limit=limit)
+    async with asyncio.timeout(20):
+        _, errors = await process.communicate()
+    return process.returncode, errors.decode()

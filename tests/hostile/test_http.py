@@ -1,0 +1,364 @@
+"""Hostile HTTP: what is no HTTP, too slow, too much, or made to break out of a header, a log line or an id."""
+
+import asyncio
+import json
+import re
+import resource
+from contextlib import AsyncExitStack
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from aiohttp import ClientSession
+
+from durable_host import Host
+from durable_host.webhooks import BASE
+from sandbox.server import Sandbox
+from tests.hostile.conftest import GOLDEN_APP, Count
+from tests.hostile.process import running
+from tests.hostile.raw import connect, request, send
+
+START = f"{BASE}/orchestrators/T_Instant"
+MONITOR = "/orchestrators/E3_Monitor"
+JSON = "Content-Type: application/json"
+HEAD = b"Host: localhost\r\n"
+POST = f"POST {START} HTTP/1.1\r\n".encode() + HEAD + b"Connection: close\r\n"
+
+# Nothing of this is HTTP, or none that this host takes.
+MALFORMED = [
+    b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n",  # no Host
+    b"GET / HTTP/1.0\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n",
+    b"GET http://evil.example/ HTTP/1.1\r\n" + HEAD + b"Connection: close\r\n\r\n",
+    b"GET / HTTP/1.1\nHost: localhost\n\n",
+    b"GET / HTTP/9.9\r\n" + HEAD + b"\r\n",
+    b"GET /\r\n\r\n",
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03" + bytes(150),  # the beginning of TLS
+    b"\0\1\2\r\n\r\n",
+    request("OPTIONS", "*"),
+    request("CONNECT", "localhost:80"),
+    request("GET", b"/\xff"),
+    request("GET", f"{BASE}/instances/\xff"),
+    request("POST", f"{BASE}/instances/x/terminate?reason=\xff"),
+    request("GET", "/\0"),
+    request("GET", "/" + "a" * 9_000),
+    request("GET", "/", "X: a\r\n folded"),
+    request("GET", "/", "X: a\0b"),
+    request("GET", "/", "X: a\rb"),
+    request("GET", "/", " X: a"),
+    request("GET", "/", "X : a"),
+    request("GET", "/", ": a"),
+    request("GET", "/", "X: " + "a" * 100_000),
+    request("GET", "/", *(f"X-{number}: 1" for number in range(10_000))),
+    POST + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n12",
+    POST + b"Content-Length: 1\r\nContent-Length: 1\r\n\r\n12",
+    POST + b"Content-Length: 1, 1\r\n\r\n1",
+    POST + b"Content-Length: -1\r\n\r\n1",
+    POST + b"Content-Length: +1\r\n\r\n1",
+    POST + b"Content-Length: 0x1\r\n\r\n1",
+    POST + b"Content-Length: 99999999999999999999\r\n\r\n1",
+    POST + b"Content-Length: 209715200\r\n\r\n1",
+    POST + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    POST + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n",
+    POST + b"Transfer-Encoding: nonsense\r\n\r\n0\r\n\r\n",
+    POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n",
+    POST + b"Transfer-Encoding: chunked\r\n\r\n-1\r\nabc\r\n",
+    POST + b"Transfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\nabc\r\n",
+    POST + b"Transfer-Encoding: chunked\r\n\r\n1\r\n1x0\r\n\r\n",
+    POST + b"Transfer-Encoding: chunked\r\n\r\n0\r\nX: " + b"a" * 100_000 + b"\r\n\r\n",
+    request("POST", START, "Content-Encoding: gzip", body=b"no gzip"),
+    request("POST", START, "Content-Encoding: br", body=b"no brotli"),
+    request("GET", "/", "Upgrade: websocket", host="evil.example"),
+    request("GET", f"/dashboard/{'a' * 300}.html"),
+    request("GET", "/dashboard/..%2fserver.py"),
+    request("GET", "/dashboard/..\\server.html"),
+    request("GET", "/dashboard/%00.html"),
+]
+# What the recorded engine takes as ids, and more of their kind.
+ODD_IDS = [
+    *("\r\n", "a\r\nX-Evil: 1", "a\0b", "\x1b[2J", "\t", "\x7f", "\u0085", "\u2028", "\u202e", "\ufeff"),
+    *("@", "#", "?", "\\", "a\\..\\b", "%", "%25", "%2e", "%00", "a?b=c#d", "&code=", "'", '"', "`", "$(x)"),
+    *(
+        "<script>",
+        "{eventName}",
+        "INSTANCEID",
+        "; DROP TABLE instances",
+        "%s%n",
+        "{0}",
+        "\U0001f600",
+        "\U0010ffff",
+    ),
+    *("a" * 257, "ü" * 257, "a" * 1_000, "CON", "nul.txt", "null", "0", "-1", "1e309", "NaN", "...", "~", "a b"),
+]
+
+
+async def assert_it_works(host: Host) -> None:
+    status = await host.wait(await host.start("T_Instant", "still there"))
+    assert (status["runtimeStatus"], status["output"]) == ("Completed", "still there")
+
+
+async def test_what_is_no_http_is_refused_without_a_word_in_the_log(
+    golden: Host, count: Count, caplog: pytest.LogCaptureFixture
+) -> None:
+    replies = await asyncio.gather(*(send(golden.url, data) for data in MALFORMED))
+
+    accepted = [data[:200] for data, reply in zip(MALFORMED, replies, strict=True) if not reply.is_refusal]
+    assert accepted == []
+    # A traceback for each would flood the log, and quote what was sent, keys in it.
+    assert caplog.records == []
+    await assert_it_works(golden)
+    count(len(MALFORMED))
+
+
+async def test_an_odd_id_never_breaks_out_of_a_header_and_is_found_again(golden: Host, count: Count) -> None:
+    expected = {"location", "retry-after", "content-type", "server", "content-length", "date", "connection"}
+    for instance_id in ODD_IDS:
+        started = await send(golden.url, request("POST", f"{START}/{quote(quote(instance_id, safe=''))}", JSON))
+        assert (started.status, set(started.headers)) == (202, expected), instance_id
+        assert json.loads(started.body)["id"] == instance_id
+
+        target = started.headers["location"].removeprefix("http://localhost")
+        if re.search("%[0-9a-f]{2}", instance_id):
+            # Recorded: the engine encodes an id once and decodes it twice.
+            target = f"{BASE}/instances/{quote(quote(instance_id))}"
+        shown = await send(golden.url, request("GET", target))
+        assert set(shown.headers) <= expected, instance_id
+        assert json.loads(shown.body)["instanceId"] == instance_id
+    async with ClientSession(golden.url) as client, client.get(f"{BASE}/instances") as answer:
+        assert {each["instanceId"] for each in await answer.json()} == set(ODD_IDS)
+    count(len(ODD_IDS))
+
+
+async def test_what_cannot_be_part_of_a_path_is_no_id(golden: Host, count: Count) -> None:
+    cases = ["%2F", "a%2fb", ".", "..", "%2e%2e", "a/b", "a//b", "/"]
+
+    for case in cases:
+        reply = await send(golden.url, request("POST", f"{START}/{case}"))
+        assert (case, reply.status) == (case, 404)
+    count(len(cases))
+
+
+async def test_http_start_takes_no_odd_id(host: Host, count: Count) -> None:
+    body = json.dumps({"repo": "octo/cat", "phone": "+14255550100"}).encode()
+    cases = [
+        quote(each, safe="") for each in ODD_IDS if not each.isalnum() or not each.isascii() or len(each) > 100
+    ]
+
+    for case in [*cases, "%ff", "%ed%a0%80", "%c0%af", "a%2Fb", "%2e%2e"]:
+        reply = await send(host.url, request("POST", f"{MONITOR}/{case}", body=body))
+        assert (case, reply.status) == (case, 400)
+        assert json.loads(reply.body)["error"]["field"] == "instanceId"
+    async with ClientSession(host.url) as client, client.get(f"{BASE}/instances") as answer:
+        assert await answer.json() == []
+    count(len(cases) + 5)
+
+
+async def test_texts_that_would_break_lines_stay_texts(golden: Host, count: Count) -> None:
+    texts = [
+        "a\r\nX-Evil: 1",
+        "\r\n\r\nHTTP/1.1 200 OK",
+        "\0",
+        "\x1b]0;x\x07",
+        "\u2028",
+        "ü",
+        "\U0001f600",
+        "a" * 7_000,
+    ]
+
+    for number, text in enumerate(texts):
+        instance_id = f"{number}"
+        await golden.start("T_Wait", instance_id=instance_id)
+        target = f"{BASE}/instances/{instance_id}/terminate?reason={quote(text)}"
+        reply = await send(golden.url, request("POST", target, f"X-Odd: {number}"))
+        assert (reply.status, "x-evil" in reply.headers, reply.body) == (202, False, b"")
+        assert (await golden.wait(instance_id))["output"] == text
+    count(len(texts))
+
+
+# JSON.
+
+
+def nested(depth: int, opening: str = "[", closing: str = "]", inside: str = "") -> str:
+    return opening * depth + inside + closing * depth
+
+
+REFUSED_JSON = [
+    *("", "{", "NaN", "Infinity", "-Infinity", '{"a": NaN}', "nul", '"a', "'a'", '{"a":1,}', "[1", "1 2", "\0"),
+    *("1" * 5_000, "-" + "9" * 10_000, "[" + "1" * 10_000 + "]", "00", "+1", "0x10", "1_000", ".5"),
+    *(nested(depth) for depth in (501, 600, 900, 970, 1_000, 1_490, 5_000, 9_990, 100_000)),
+    *(nested(depth, '{"a":', "}", "1") for depth in (501, 990, 100_000)),
+    *("[" * 100_000, '{"a":' * 100_000, '"\\u12"', '"\t"', "\ufffe"),
+]
+TAKEN_JSON = [
+    *('"\\ud800"', '{"\\udfff": "\\ud800"}', '"\\u0000"', "1" * 4_000, "0." + "1" * 10_000, "1e309", "-1e99999"),
+    *("1e-99999", "-0", nested(500), nested(499, '{"a":', "}", "[]"), f'"{nested(600)}"', '{"a":1,"a":2}'),
+    *(json.dumps("x" * 1_000_000), json.dumps(["x"] * 100_000), json.dumps({str(n): n for n in range(10_000)})),
+]
+
+
+async def test_json_that_is_none_or_nested_too_deeply_starts_and_sends_nothing(golden: Host, count: Count) -> None:
+    await golden.start("T_WaitEvent", instance_id="waits")
+    for text in REFUSED_JSON:
+        event = f"{BASE}/instances/waits/raiseEvent/Go"
+        for target in [event, START] if text else [event]:
+            reply = await send(golden.url, request("POST", target, JSON, body=text.encode()))
+            assert (text[:40], reply.status) == (text[:40], 400)
+            assert json.loads(reply.body)["Message"] == "Invalid JSON content"
+    async with ClientSession(golden.url) as client, client.get(f"{BASE}/instances") as answer:
+        assert [each["runtimeStatus"] for each in await answer.json()] == ["Running"]
+    count(2 * len(REFUSED_JSON))
+
+
+async def test_json_that_is_odd_goes_in_and_comes_out(golden: Host, count: Count) -> None:
+    for number, text in enumerate(TAKEN_JSON):
+        started = await send(golden.url, request("POST", f"{START}/{number}", JSON, body=text.encode()))
+        assert (text[:40], started.status) == (text[:40], 202)
+        await golden.wait(str(number))
+        await golden.start("T_WaitEvent", instance_id=f"event {number}")
+        target = f"{BASE}/instances/event%20{number}/raiseEvent/Go"
+        raised = await send(golden.url, request("POST", target, JSON, body=text.encode()))
+        assert (text[:40], raised.status) == (text[:40], 202)
+        await golden.wait(f"event {number}")
+
+    # What one instance holds keeps nobody from reading it, or the others in the list.
+    query = "showHistory=true&showHistoryOutput=true"
+    async with ClientSession(golden.url) as client:
+        for number in range(len(TAKEN_JSON)):
+            for instance_id in (str(number), f"event {number}"):
+                async with client.get(f"{BASE}/instances/{instance_id}?{query}") as answer:
+                    assert (answer.status, (await answer.json())["instanceId"]) == (200, instance_id)
+        async with client.get(f"{BASE}/instances") as answer:
+            assert len(await answer.json()) == 2 * len(TAKEN_JSON)
+    count(2 * len(TAKEN_JSON))
+
+
+async def test_http_start_refuses_every_odd_body(host: Host, sandbox: Sandbox, count: Count) -> None:
+    cases = [*REFUSED_JSON, *(text for text in TAKEN_JSON if len(text) < 100_000), '{"repo": "octo/cat\\r\\n"}']
+    cases += [
+        json.dumps({"repo": repo, "phone": "+14255550100"})
+        for repo in (
+            "octo/cat\r\nBcc: +1900",
+            "octo/cat\n",
+            "octo/c\u0000at",
+            "o/\ud800",
+            "octo/cat\u2028",
+            "o/" + "c" * 101,
+        )
+    ]
+
+    for text in cases:
+        reply = await send(host.url, request("POST", MONITOR, JSON, body=text.encode()))
+        assert (text[:40], reply.status) == (text[:40], 400)
+        assert json.loads(reply.body)["error"]["message"].isprintable()
+    assert sandbox.sms == []
+    count(len(cases))
+
+
+# Slow and large.
+
+
+@pytest.mark.timeout(40)
+async def test_slow_callers_are_let_go_and_hold_nobody_up(tmp_path: Path, count: Count) -> None:
+    beginnings = [b"", b"G", b"GET / HTTP/1.1\r\nHost: loc", POST + b"Content-Length: 10\r\n\r\n12"]
+    async with (
+        running("--script-root", GOLDEN_APP, "--hub", tmp_path / "hub.db") as host,
+        ClientSession(host.url) as client,
+    ):
+        slow = [asyncio.create_task(send(host.url, beginnings[number % 4], timeout_s=10)) for number in range(500)]
+
+        async def drip() -> None:
+            """One byte a second, so that a time limit for each read alone would never end it."""
+            reader, writer = await connect(host.url)
+            writer.write(b"GET / HTTP/1.1\r\nX: ")
+            async with asyncio.timeout(10):
+                while not reader.at_eof():
+                    writer.write(b"x")
+                    with_timeout = asyncio.wait_for(reader.read(1), 1)
+                    await asyncio.gather(with_timeout, return_exceptions=True)
+            writer.close()
+
+        dripping = [asyncio.create_task(drip()) for _ in range(10)]
+        good = 0
+        while not all(each.done() for each in slow):
+            async with asyncio.timeout(2), client.post(START, json=good) as answer:
+                assert answer.status == 202
+            good += 1
+
+        replies = await asyncio.gather(*slow)
+        await asyncio.gather(*dripping)
+        assert all(reply.is_refusal for reply in replies)
+        assert good > 100
+        assert host.memory_mb() < 200
+    count(510)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(40)
+async def test_more_callers_than_files_are_let_go(tmp_path: Path, count: Count) -> None:
+    def few_files() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+
+    async with running("--script-root", GOLDEN_APP, "--hub", tmp_path / "hub.db", limit=few_files) as host:
+        slow = [asyncio.create_task(send(host.url, b"", timeout_s=30)) for _ in range(100)]
+        await asyncio.wait(slow, return_when=asyncio.FIRST_COMPLETED)
+
+        async with asyncio.timeout(15), ClientSession(host.url) as client, client.post(START, json=1) as answer:
+            assert answer.status == 202
+        for each in slow:
+            each.cancel()
+    count(100)
+
+
+@pytest.mark.timeout(60)
+async def test_large_bodies_are_taken_or_refused_and_memory_is_bounded(tmp_path: Path, count: Count) -> None:
+    async with (
+        running("--script-root", GOLDEN_APP, "--hub", tmp_path / "hub.db") as host,
+        ClientSession(host.url) as client,
+    ):
+        quiet_mb = host.memory_mb()
+
+        taken = await send(host.url, request("POST", START, JSON, body=b'"' + b"x" * 10_000_000 + b'"'))
+        large = await send(host.url, request("POST", START, JSON, body=b"x" * 209_715_200), timeout_s=20)
+        chunk = b"100000\r\n" + b"x" * 1_048_576 + b"\r\n"
+        chunked = POST + b"Transfer-Encoding: chunked\r\n\r\n" + chunk * 200 + b"0\r\n\r\n"
+        endless = await send(host.url, chunked, timeout_s=20)
+        head = POST + b"Content-Length: 50000000\r\n\r\n" + b"x" * 49_000_000
+        many = [asyncio.create_task(send(host.url, head)) for _ in range(16)]
+        refused, waiting = await asyncio.wait(many, timeout=5)
+
+        assert (taken.status, large.status, endless.status) == (202, 413, 413)
+        assert {each.result().status for each in refused} == {429}
+        assert len(refused) >= 12
+        async with client.post(START, json=1) as answer:
+            assert answer.status == 202
+        # All bodies together, and the largest once more while it is made into bytes.
+        assert host.memory_mb() < quiet_mb + 500
+        for each in waiting:
+            each.cancel()
+    count(19)
+
+
+async def test_a_caller_who_does_not_read_holds_only_himself_up(golden: Host, count: Count) -> None:
+    await golden.wait(await golden.start("T_Instant", "x" * 5_000_000, "large"))
+    async with AsyncExitStack() as stack:
+        for _ in range(20):
+            _, writer = await connect(golden.url)
+            stack.callback(writer.close)
+            writer.write(request("GET", f"{BASE}/instances/large"))
+
+        await assert_it_works(golden)
+    count(20)
+
+
+async def test_pipelined_requests_are_answered_in_their_order(golden: Host, count: Count) -> None:
+    many = b"".join(
+        f"GET {BASE}/instances/{number}?x={'y' * 1_000} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+        for number in range(1_000)
+    )
+
+    reply = await send(golden.url, many + request("POST", f"{START}/last"))
+
+    assert reply.body.count(b"HTTP/1.1 404 Not Found") == 999
+    assert reply.body.rpartition(b"HTTP/1.1 ")[2].startswith(b"202 ")
+    count(1_001)
