@@ -47,7 +47,7 @@ class Line:
 
 def bars(title: str, note: str, entries: Sequence[Bar]) -> str:
     """Horizontal bars from 0, with a whisker from the lowest to the highest run, and a line of small print."""
-    left, right, top, step = 290, 70, 56, 34
+    left, right, top, step = 325, 70, 56, 34
     scale = (_WIDTH - left - right) / max(entry.high for entry in entries)
     parts = [_text(20, 30, title, "title")]
     for row, entry in enumerate(entries):
@@ -84,7 +84,7 @@ def lines(title: str, entries: Sequence[Line]) -> str:
     for power in range(y_low, y_high + 1):
         x, y = at(min(xs), 10**power)
         parts.append(f'<path class="grid" d="M{x:.1f} {y:.1f}H{_WIDTH - right}"/>')
-        parts.append(_text(x - 10, y + 5, f"{10**power:g}", "quiet", "end"))
+        parts.append(_text(x - 10, y + 5, f"{10.0**power:,.10g}", "quiet", "end"))
     for power in range(math.ceil(x_low), math.floor(x_high) + 1):
         x, y = at(10**power, 10**y_low)
         parts.append(_text(x, y + 24, f"{10**power:,}", "quiet", "middle"))

@@ -95,7 +95,7 @@ def table(figures: Sequence[Figure]) -> str:
             peer,
             f"{number(median(figure.peer_runs))} {figure.unit}" if figure.peer_runs else "",
             _spread(figure.peer_runs),
-            "" if figure.ratio is None else f"{figure.ratio:.2f}x",
+            "" if figure.ratio is None else f"{number(figure.ratio)}x",
             "" if figure.goal is None else str(figure.goal),
             {None: "", True: "reached", False: "short"}[figure.is_reached],
         )

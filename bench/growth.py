@@ -5,6 +5,7 @@ Not here: the monitors (`endless`).
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import mean
 
 from bench.charts import Line, lines
@@ -17,14 +18,25 @@ NAME = "growth"
 _EPISODES_PER_GENERATION = 2 * CHECKS_PER_GENERATION + 1
 _EARLY, _LATE = 2, 80
 _MANY = 10_000
-_POINTS = {f"a check after {count:,} others": count for count in (1, 10, 100, 1_000, _MANY)}
+_POINTS = {f"check {count + 1:,} of a monitor": count for count in (1, 10, 100, 1_000, _MANY)}
 _WITHOUT = "never continued as new"
+
+
+@dataclass(frozen=True, slots=True)
+class Generations:
+    """The mean episode of an early and of a late generation of one monitor."""
+
+    early_ms: float
+    late_ms: float
+
+    def __str__(self) -> str:
+        """For the one who waits."""
+        return f"generation {_EARLY} {self.early_ms:.2f} ms, generation {_LATE} {self.late_ms:.2f} ms"
 
 
 def measure(plan: Plan) -> list[Figure]:
     """The real app's generations, its 10,000 checks, and what continue as new saves."""
     generations = plan.in_turns({"the real app": lambda: _generations(plan)})["the real app"]
-    late, early = ([each[i] for each in generations] for i in (1, 0))
     total_s = sum(_episodes(plan, "real", _MANY))
     plan.tell(f"  {_MANY:,} checks of E3_Monitor: {total_s:.1f} s")
     renewed = _episodes(plan, "renewed", _MANY)
@@ -34,15 +46,16 @@ def measure(plan: Plan) -> list[Figure]:
             NAME,
             f"mean episode of generation {_LATE} of an E3_Monitor",
             "ms",
-            late,
+            [each.late_ms for each in generations],
             Goal("at most", 1.1, "ratio"),
             f"generation {_EARLY}",
-            early,
+            [each.early_ms for each in generations],
         ),
         Figure(NAME, f"{_MANY:,} checks of an E3_Monitor, time skipped", "s", [total_s], Goal("at most", 60)),
     ]
     for what, count in _POINTS.items():
-        generation = min(count, _MANY - 1) // CHECKS_PER_GENERATION
+        # The last one is not whole.
+        generation = min(count // CHECKS_PER_GENERATION, _MANY // CHECKS_PER_GENERATION - 1)
         with_ms = 1000 * sum(_of_generation(renewed, generation)) / CHECKS_PER_GENERATION
         # Timer to activity, activity to the next timer; the third episode is the end.
         without_ms = 1000 * sum(_episodes(plan, "grown", count)[:2])
@@ -55,7 +68,7 @@ def chart(figures: Sequence[Figure]) -> str:
     """The cost of a check over the checks before it, as SVG."""
     points = [(_POINTS[figure.what], figure) for figure in figures if figure.what in _POINTS]
     return lines(
-        "Cost of a check, in ms, after so many others",
+        "Cost of a check in ms, after so many checks",
         [
             Line("without continue as new", [(count, figure.peer_runs[0]) for count, figure in points]),
             Line("continue as new after every 12th check", [(count, figure.runs[0]) for count, figure in points]),
@@ -63,11 +76,9 @@ def chart(figures: Sequence[Figure]) -> str:
     )
 
 
-def _generations(plan: Plan) -> tuple[float, float]:
-    """The mean episode of an early and of a late generation, in ms."""
+def _generations(plan: Plan) -> Generations:
     seconds = _episodes(plan, "real", (_LATE + 1) * CHECKS_PER_GENERATION)
-    early, late = (1000 * mean(_of_generation(seconds, generation - 1)) for generation in (_EARLY, _LATE))
-    return early, late
+    return Generations(*(1000 * mean(_of_generation(seconds, each - 1)) for each in (_EARLY, _LATE)))
 
 
 def _of_generation(seconds: Sequence[float], index: int) -> Sequence[float]:

@@ -19,9 +19,10 @@ from bench.processes import free_port, output, python
 
 NAME = "monitors"
 FAST = "durable_host"
-SLOW = "durable_host, DURABLE_HOST_FAST_REPLAY=0"
+SLOW = "durable_host, fast replay off"
 CONSOLE = "durable_host, console lines on"
 IN_MEMORY = "durabletask 1.12, in memory"
+IN_MEMORY_APART = "durabletask 1.12, in memory, two processes"
 RESTATE = "Restate 1.7, two processes"
 # Recorded once from Microsoft's own engine (durable extension 3.14.1, Azurite) on a machine of this kind.
 _RECORDED = Bar("Microsoft's engine with Azurite, recorded", 4.9, 4.9, 4.9)
@@ -54,7 +55,12 @@ def measure(plan: Plan) -> list[Figure]:
         CONSOLE: partial(_own, plan, _COUNT, console=True),
     }
     missing: dict[str, str] = {}
-    for name, make in ((IN_MEMORY, _durabletask), (RESTATE, _restate)):
+    makers: dict[str, Callable[[Plan], Callable[[], Speed]]] = {
+        IN_MEMORY: partial(_durabletask, 1),
+        IN_MEMORY_APART: partial(_durabletask, 2),
+        RESTATE: _restate,
+    }
+    for name, make in makers.items():
         try:
             arms[name] = make(plan)
         except PeerMissing as reason:
@@ -69,9 +75,9 @@ def measure(plan: Plan) -> list[Figure]:
     per_s = {name: [speed.per_s for speed in values] for name, values in speeds.items()}
     cpu_ms = {name: [speed.cpu_ms for speed in values] for name, values in speeds.items()}
     figures = [Figure(NAME, _WHAT, "/s", per_s[FAST], Goal("at least", 100))]
-    for name in (SLOW, IN_MEMORY, RESTATE):
-        peer_runs = per_s.get(name, [])
-        figures.append(Figure(NAME, _WHAT, "/s", per_s[FAST], goals[name], name, peer_runs, missing.get(name, "")))
+    for name in (SLOW, *makers):
+        peer_runs, why = per_s.get(name, []), missing.get(name, "")
+        figures.append(Figure(NAME, _WHAT, "/s", per_s[FAST], goals.get(name), name, peer_runs, why))
     figures.append(Figure(NAME, "the same, console lines on", "/s", per_s[CONSOLE], None, FAST, per_s[FAST]))
     for name in (IN_MEMORY, RESTATE):
         if name in cpu_ms:
@@ -116,13 +122,12 @@ def _own(plan: Plan, count: int, fast: bool = True, console: bool = False) -> Sp
     )
 
 
-def _durabletask(plan: Plan) -> Callable[[], Speed]:
-    python = install("durabletask", plan.out / "peers").python
+def _durabletask(processes: int, plan: Plan) -> Callable[[], Speed]:
+    environment = install("durabletask", plan.out / "peers")
 
     def run() -> Speed:
-        return Speed(
-            **json.loads(output([python, _DURABLETASK, str(free_port()), str(_SLOW_COUNT), str(_STARTERS)]))
-        )
+        numbers = map(str, (free_port(), _SLOW_COUNT, _STARTERS, processes))
+        return Speed(**json.loads(output([environment.python, _DURABLETASK, *numbers])))
 
     return run
 

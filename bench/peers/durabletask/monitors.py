@@ -1,11 +1,14 @@
-"""Monitors on Microsoft's `durabletask` and its in-memory backend: `python monitors.py PORT COUNT STARTERS`.
+"""Monitors on Microsoft's `durabletask` with its in-memory backend: `python monitors.py PORT COUNT STARTERS 1`.
 
-Runs in the peer's environment, and prints what `bench.own monitors` prints. Nothing of it is on disk.
+In one process, as its documentation shows it; with a last argument of 2, the backend is a process apart, whose CPU
+time is left out. Runs in the peer's environment, and prints what `bench.own monitors` prints. Nothing is on disk.
 """
 
 import json
 import logging
+import multiprocessing
 import sys
+import threading
 import time
 from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -39,10 +42,24 @@ def monitor(context: Any, request: dict[str, Any]) -> Generator[Any, Any, dict[s
     return {"checks": _POLLS}
 
 
-def main(port: int, count: int, starters: int) -> None:
+def serve(port: int, is_up: Any) -> None:
+    """Be the backend, until killed; sets the event `is_up`."""
+    logging.disable(logging.CRITICAL)
+    create_test_backend(port=port)
+    is_up.set()
+    threading.Event().wait()
+
+
+def main(port: int, count: int, starters: int, processes: int) -> None:
     """Run so many monitors, and print how many were completed a second."""
     logging.disable(logging.CRITICAL)
-    backend = create_test_backend(port=port)
+    if processes == 1:
+        create_test_backend(port=port)
+    else:
+        spawn = multiprocessing.get_context("spawn")
+        is_up = spawn.Event()
+        spawn.Process(target=serve, args=(port, is_up), daemon=True).start()
+        is_up.wait(_TIMEOUT_S)
     with TaskHubGrpcWorker(host_address=f"localhost:{port}") as worker:
         worker.add_orchestrator(monitor)
         worker.add_activity(check)
@@ -53,7 +70,6 @@ def main(port: int, count: int, starters: int) -> None:
         _run(client, count, starters)
         cpu_ms = (time.process_time() - cpu_before) * 1000 / count
         print(json.dumps({"per_s": count / (time.perf_counter() - began), "cpu_ms": cpu_ms}), flush=True)
-    backend.stop()
 
 
 def _run(client: TaskHubGrpcClient, count: int, starters: int) -> None:
