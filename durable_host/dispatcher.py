@@ -31,6 +31,7 @@ from durable_host.taskhub import TaskHub
 from durable_host.watchdog import Watchdog
 
 _BATCH = 32
+_ROUNDS = 5
 _RETRY = timedelta(seconds=1)
 log = logging.getLogger(__name__)
 
@@ -83,7 +84,9 @@ class Dispatcher:
                 due = self._hub.next_due()
                 if self._inbox or (due is not None and due <= now):
                     await self._run_batch(now)
-                    await asyncio.sleep(0)  # noqa: TID251 - Lets requests and activities in; waits for nothing.
+                    # Requests and activities come on: what arrives in these rounds of the loop shares a commit.
+                    for _ in range(_ROUNDS):
+                        await asyncio.sleep(0)  # noqa: TID251 - Waits for nothing.
                 else:
                     await self._rest(due)
         except Exception as error:
@@ -166,13 +169,12 @@ class Dispatcher:
                 self._hub.save_skipped(self._clock.skipped)
                 for change, done in changes:
                     try:
-                        with self._hub.item():
+                        with self._hub.change():
                             outcomes.append(partial(_answer, done, change(), None))
                     except HostError as error:
                         outcomes.append(partial(_answer, done, None, error))
                 for item in self._hub.due(now, _BATCH):
-                    with self._hub.item():
-                        activities += self._run_orchestrator(item)
+                    activities += self._run_orchestrator(item)
         except sqlite3.Error as error:
             problem = HubError(f"The task hub cannot be written ({error}). Nothing of it is lost; free the disk.")
             log.error("%s", problem)

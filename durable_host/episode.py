@@ -4,6 +4,7 @@ Not here: calling the function, storing the outcome, and which action gets which
 Source: TaskOrchestrationExecutor and TaskOrchestrationShim of the engine, as recorded (durable extension 3.14.1).
 """
 
+import itertools
 import json
 import re
 import uuid
@@ -122,7 +123,8 @@ def open_episode(instance: Instance, history: Sequence[str], messages: Sequence[
         '"upperSchemaVersionNew":3,"longRunningTimerIntervalDuration":"3.00:00:00",'
         '"maximumShortTimerDuration":"6.00:00:00","defaultHttpAsyncRequestSleepTimeMillseconds":30000}'
     )
-    return Opening(context, tuple(map(events.read, events.parse([texts]))), new, now)
+    past = itertools.chain.from_iterable(map(events.read_row, history))
+    return Opening(context, (*past, *map(events.read, events.parse(new))), new, now)
 
 
 def _input_json(text: str | None) -> str:

@@ -6,16 +6,19 @@ Not here: which event comes when (`episode`), and the shape that showHistory giv
 Source: recorded contexts of Microsoft.Azure.WebJobs.Extensions.DurableTask 3.14.1, DurableTask.Core 3.9.0.
 """
 
+import functools
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 JSON = Any  # A parsed JSON value.
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_write = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_SHORT = 4_000  # Characters; what is remembered stays under some megabytes.
 _DEEPEST = 500  # Python 3.11 reads and writes JSON to a depth below a thousand; later versions, deeper.
 
 
@@ -68,8 +71,7 @@ class Status(IntEnum):
 _TERMINAL = frozenset((Status.Completed, Status.Failed, Status.Canceled, Status.Terminated))
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """What the host reads of a history event; a field that its type has not is None.
 
     `task_id` is the id that a completion answers: TaskScheduledId or TimerId.
@@ -103,7 +105,7 @@ def compact(value: JSON) -> str:
     A lone surrogate, which neither SQLite nor UTF-8 can hold, is escaped.
     """
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = _write(value)
     except ValueError:
         return compact(json.loads(json.dumps(value), parse_constant=str))
     try:
@@ -311,8 +313,21 @@ def read(wire: JSON) -> Event:
 
     Raises: KeyError, ValueError or TypeError when `wire` is no history event.
     """
-    kind = EventType(wire["EventType"])
-    task_id = wire.get("TimerId") if kind is EventType.TIMER_FIRED else wire.get("TaskScheduledId")
-    text = wire.get("Reason") if "Reason" in wire else wire.get("Input")
-    name, child_id = wire.get("Name"), wire.get("InstanceId")
-    return Event(kind, wire["Timestamp"], wire["EventId"], task_id, name, text, child_id)
+    kind, get = EventType(wire["EventType"]), wire.get
+    task_id = get("TimerId") if kind is EventType.TIMER_FIRED else get("TaskScheduledId")
+    text = wire["Reason"] if "Reason" in wire else get("Input")
+    return Event(kind, wire["Timestamp"], wire["EventId"], task_id, get("Name"), text, get("InstanceId"))
+
+
+def read_row(text: str) -> tuple[Event, ...]:
+    """What the host reads of a text of several events. Those of the same few episodes come again at each replay,
+    so short ones are remembered.
+    """
+    return _remembered(text) if len(text) <= _SHORT else _read_row(text)
+
+
+def _read_row(text: str) -> tuple[Event, ...]:
+    return tuple(map(read, parse([text])))
+
+
+_remembered = functools.lru_cache(2048)(_read_row)

@@ -1,15 +1,17 @@
-"""The one place that touches the inside of azure-functions-durable: how it reads time, warns, and keeps a session.
+"""The one place that touches the inside of azure-functions-durable: what slows it, warns, and keeps a session.
 
 Not here: what the SDK is given and answers (`episode`, `actions`).
-Source: HistoryEvent.py and http_utils.py, azure-functions-durable 1.7.0.
+Source: HistoryEvent.py, TaskOrchestrationExecutor.py and http_utils.py, azure-functions-durable 1.7.0.
 """
 
+import functools
 import importlib.metadata
 import os
 import sys
 import warnings
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from types import ModuleType
 
 _KNOWN = "1.7."  # The version whose inside was read: another one is left as it is.
@@ -41,23 +43,26 @@ def quiet_warnings() -> Callable[[], None]:
 
 
 def speed_up_replay() -> Callable[[], None]:
-    """Have the SDK read timestamps with the standard library; returns what undoes it. Once the app is loaded.
+    """Spare the SDK its two costs that are not replay; returns what undoes it. Once the app is loaded.
 
-    The SDK reads each event's timestamp, at every replay, with dateutil, which takes most of a replay's time. The
+    It reads each event's timestamp, at every replay, with dateutil, which takes most of a replay's time. The
     standard library's ISO parser agrees with it on all that .NET writes, and cuts digits past the microsecond too.
-    DURABLE_HOST_FAST_REPLAY=0 leaves the SDK's own reader.
+    And it defines the same named tuple's class anew at each replay, which takes a sixth of what then remains.
+    DURABLE_HOST_FAST_REPLAY=0 leaves the SDK as it is.
     """
-    # The package exports the class under its module's name, so the module is only to be had here.
-    module = _module("azure.durable_functions.models.history.HistoryEvent")
-    if module is None or os.environ.get("DURABLE_HOST_FAST_REPLAY") == "0":
+    # The package exports the classes under their modules' names, so the modules are only to be had here.
+    event = _module("azure.durable_functions.models.history.HistoryEvent")
+    executor = _module("azure.durable_functions.models.TaskOrchestrationExecutor")
+    if event is None or executor is None or os.environ.get("DURABLE_HOST_FAST_REPLAY") == "0":
         return lambda: None
-    original = module.dt_parse
-    module.dt_parse = datetime.fromisoformat  # type: ignore[attr-defined]
+    theirs = event.dt_parse, executor.namedtuple
 
-    def undo() -> None:
-        module.dt_parse = original  # type: ignore[attr-defined]
+    def bind(parse: object, namedtuple: object) -> None:
+        event.dt_parse = parse  # type: ignore[attr-defined]
+        executor.namedtuple = namedtuple  # type: ignore[attr-defined]
 
-    return undo
+    bind(datetime.fromisoformat, functools.cache(executor.namedtuple))
+    return partial(bind, *theirs)
 
 
 async def close_session() -> None:

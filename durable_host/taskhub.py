@@ -1,7 +1,7 @@
 """The task hub: instances, history, messages and activities in flight, in one SQLite file.
 
-Whatever changes is written inside `batch`: one transaction for all that is ready, a savepoint for each work item
-in it, so that one fsync serves many and one item's failure undoes nothing of the others. Instants are stored as
+Whatever changes is written inside `batch`: one transaction for all that is ready, so that one fsync serves many. A
+caller's change has a savepoint in it, so that refusing one undoes nothing of the others. Instants are stored as
 whole microseconds since 1970. All calls come from one thread.
 Not here: the schema (`hub_file`), and which change is right (`episode`, `instances`).
 """
@@ -72,17 +72,17 @@ class TaskHub:
             raise
 
     @contextmanager
-    def item(self) -> Iterator[None]:
-        """One work item within a batch: undone alone when it raises."""
-        self._db.execute("SAVEPOINT item")
+    def change(self) -> Iterator[None]:
+        """One caller's change within a batch: undone alone when it raises."""
+        self._db.execute("SAVEPOINT change")
         try:
             yield
         except Exception:
             if self._db.in_transaction:
-                self._db.execute("ROLLBACK TO item")
-                self._db.execute("RELEASE item")
+                self._db.execute("ROLLBACK TO change")
+                self._db.execute("RELEASE change")
             raise
-        self._db.execute("RELEASE item")
+        self._db.execute("RELEASE change")
 
     def save_skipped(self, skipped: timedelta) -> None:
         """Keep how far the clock is ahead, so that time never runs back over a restart."""

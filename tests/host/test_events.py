@@ -226,3 +226,17 @@ def test_the_statuses_of_finished_instances_are_terminal() -> None:
     names = [status.name for status in Status if status.is_terminal]
 
     assert names == ["Completed", "Failed", "Canceled", "Terminated"]
+
+
+@pytest.mark.parametrize("size", [1, 100_000])
+def test_a_row_of_events_is_read_as_each_of_them(size: int) -> None:
+    texts = [
+        events.orchestrator_started(AT),
+        events.task_completed(AT, 1, "x" * size),
+        events.timer_fired(AT, 3, AT),
+    ]
+    expected = tuple(map(events.read, events.parse(texts)))
+
+    once, again = (events.read_row(",".join(texts)) for _ in range(2))
+
+    assert once == again == expected

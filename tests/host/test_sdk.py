@@ -1,9 +1,11 @@
 import asyncio
 import importlib.metadata
+import sys
 import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import ClientSession
@@ -16,6 +18,7 @@ from durable_host import Host, SkipClock, sdk
 from durable_host.events import stamp
 from tests.host.conftest import GOLDEN_APP
 
+executor: Any = sys.modules["azure.durable_functions.models.TaskOrchestrationExecutor"]
 NO_ISO_TIME = "Jan 2 2026 03:04:05Z"  # dateutil reads it, an ISO parser does not.
 
 
@@ -74,12 +77,23 @@ def test_sped_up_the_sdk_reads_the_same_instants() -> None:
     assert read(text) == dateutil_parse(text)
 
 
-def test_the_sdks_own_reader_is_back_afterwards() -> None:
+def test_the_sdk_is_as_it_was_afterwards() -> None:
+    defined = executor.namedtuple
     undo = sdk.speed_up_replay()
+    assert executor.namedtuple is not defined
 
     undo()
 
     assert not reads_fast()
+    assert executor.namedtuple is defined
+
+
+@pytest.mark.usefixtures("fast")
+def test_sped_up_each_replay_uses_the_same_class() -> None:
+    one, other = (executor.TaskOrchestrationExecutor().event_to_SetTaskValuePayload for _ in range(2))
+
+    assert one == other
+    assert {type(each) for each in one.values()} == {type(each) for each in other.values()}
 
 
 @pytest.mark.parametrize(("setting", "is_fast"), [("0", False), ("1", True), ("", True)])

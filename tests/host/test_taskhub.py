@@ -191,14 +191,14 @@ def test_a_batch_that_raises_has_written_nothing(hub: TaskHub) -> None:
     assert hub.record("an-id") == RECORD
 
 
-def test_an_item_that_raises_is_undone_alone(hub: TaskHub) -> None:
+def test_a_change_that_raises_is_undone_alone(hub: TaskHub) -> None:
     with hub.batch():
-        with hub.item():
+        with hub.change():
             hub.put_instance(replace(RECORD, id="before"))
-        with suppress(LookupError), hub.item():
+        with suppress(LookupError), hub.change():
             hub.put_instance(replace(RECORD, id="undone"))
             refused()
-        with hub.item():
+        with hub.change():
             hub.put_instance(replace(RECORD, id="after"))
 
     assert ids(hub.page(EVERYTHING, "", 10)) == ["after", "before"]
@@ -206,14 +206,14 @@ def test_an_item_that_raises_is_undone_alone(hub: TaskHub) -> None:
 
 @pytest.mark.parametrize("error", [LookupError, KeyboardInterrupt])
 def test_what_undoes_a_batch_goes_on_to_the_caller(hub: TaskHub, error: type[BaseException]) -> None:
-    with pytest.raises(error), hub.batch(), hub.item():
+    with pytest.raises(error), hub.batch(), hub.change():
         raise error
 
 
 def test_a_full_disk_undoes_the_batch_and_the_hub_goes_on_once_there_is_room(path: Path, hub: TaskHub) -> None:
     put(hub, RECORD)
 
-    with full_disk(path), pytest.raises(sqlite3.Error), hub.batch(), hub.item():
+    with full_disk(path), pytest.raises(sqlite3.Error), hub.batch(), hub.change():
         hub.put_instance(replace(RECORD, id="lost", input_text="x" * 10_000_000))
 
     put(hub, replace(RECORD, id="kept"))
