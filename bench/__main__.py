@@ -5,6 +5,7 @@ Not here: what is measured.
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -40,6 +41,8 @@ def main() -> int:
         parser.error(f"unknown: {', '.join(unknown)}; expected {', '.join(_BENCHES)}")
     if not Path("/proc/self/status").exists():
         parser.error("memory and CPU time are read from /proc: run it on Linux")
+    # Each start would compile our sources again, and the peers' imports not: users' shells keep bytecode.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     out = ROOT / "bench" / "out"
     out.mkdir(exist_ok=True)
     _run(options.names or list(_BENCHES), Plan(options.runs, out), is_all=not options.names)
