@@ -18,7 +18,7 @@ from durable_host.inbox import Inbox
 from durable_host.records import Filter, Record
 from durable_host.taskhub import TaskHub
 
-_PURGED_AT_ONCE = 500  # So that a purge of 100,000 instances holds up nobody else.
+_PURGED_AT_ONCE = 100  # So that a purge of 100,000 instances holds up nobody else.
 
 
 class Instances:
