@@ -171,9 +171,7 @@ class Instances:
         await self._inbox.submit(lambda: self._rewind(instance_id, reason))
 
     def _rewind(self, instance_id: str, reason: str | None) -> None:
-        record = self._hub.record(instance_id)
-        if record is None:
-            raise InstanceNotFound(f'No orchestration with instance ID "${instance_id}" found.')
+        record = self.get(instance_id)
         if record.status is not Status.Failed:
             raise NotAllowed(
                 f'This orchestration has status {record.status.name}, but only orchestrations in the "Failed" '

@@ -127,7 +127,7 @@ class Webhooks:
             text = f"Unable to resolve the Azure Storage connection named '{connection}'."
             return failure(500, WRONG, text, "System.InvalidOperationException")
         if (query.text("taskHub") or self._hub_name).lower() != self._hub_name.lower():
-            return _other_hub(operation, query.text("taskHub") or "")
+            return _other_hub(operation, query.text("taskHub") or "", segments)
         try:
             return await handler(self, request, query, segments)
         except HostError as error:
@@ -294,7 +294,7 @@ def _refusal(operation: str, error: HostError) -> WebhookReply:
     text = str(error)
     match operation, error:
         case "rewind", InstanceNotFound():
-            return WebhookReply(404, compact(text))
+            return WebhookReply(404, compact(f'No orchestration with instance ID "${text}" found.'))
         case (("rewind" | "purge"), NotAllowed()):
             return WebhookReply(412, compact(text))
         case "restart", InstanceNotFound():
@@ -319,14 +319,14 @@ def _refusal(operation: str, error: HostError) -> WebhookReply:
             raise error
 
 
-def _other_hub(operation: str, name: str) -> WebhookReply:
+def _other_hub(operation: str, name: str, segments: tuple[str, ...]) -> WebhookReply:
     """Another task hub is empty here. A start in it would never run, so it is refused, unlike on Azure."""
     if operation == "list":
         return WebhookReply(200, "[]")
     if operation == "start":
         text = f"This host runs no task hub '{name}'; leave taskHub out. Nothing was started."
         return WebhookReply(400, compact({"Message": text}))
-    return WebhookReply(404)
+    return _refusal(operation, InstanceNotFound(*segments[:1]))
 
 
 def _filter(query: Query) -> Filter:

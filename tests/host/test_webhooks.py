@@ -515,6 +515,27 @@ async def test_another_task_hub_is_empty_and_nothing_can_be_started_in_it(
     assert await ids(client, "") == ["mine"]
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "expected"),
+    [
+        ("POST", "restart", (400, "InstanceId does not match a valid orchestration instance.")),
+        ("POST", "rewind", (404, 'No orchestration with instance ID "$mine" found.')),
+        ("POST", "terminate", (404, None)),
+        ("DELETE", "", (404, None)),
+    ],
+)
+async def test_what_is_in_another_task_hub_is_answered_as_unknown(
+    host: Host, client: ClientSession, method: str, path: str, expected: tuple[int, str | None]
+) -> None:
+    await host.start("T_Raise", instance_id="mine")
+    await host.idle()
+
+    status, body, _ = await call(client, method, f"/instances/mine/{path}?taskHub=Other")
+
+    assert (status, body["Message"] if isinstance(body, dict) else body) == expected
+    assert await ids(client, "") == ["mine"]
+
+
 @pytest.mark.parametrize("query", ["taskHub=testhubname", "taskHub=", "connection=storage", "code=wrong"])
 async def test_the_own_hub_is_named_in_any_letter_case(host: Host, client: ClientSession, query: str) -> None:
     await host.start("T_WaitEvent", instance_id="mine")

@@ -120,8 +120,13 @@ def test_every_answer_of_the_durable_api_that_it_describes_was_recorded() -> Non
         if path.startswith(WEBHOOKS)
     }
 
-    # The recording host asks for no keys; that a start waits for the output is tested below.
-    assert {each for each in described - seen if each[1] != "401"} == {("start", "200")}
+    # The recording host asks for no keys; that a start waits for the output is tested below. An unknown connection
+    # was recorded of a start and a status, and is told before any operation begins.
+    connection = ("purgeMany", "purge", "terminate", "rewind", "restart", "raiseEvent")
+    assert {each for each in described - seen if each[1] != "401"} == {
+        ("start", "200"),
+        *((operation, "500") for operation in connection),
+    }
 
 
 @pytest.fixture
@@ -231,8 +236,16 @@ async def test_a_start_that_waits_answers_with_the_output(client: ClientSession,
         ({"threshold": 0, "interval_seconds": 86_400, "expiry_seconds": 2_592_000}, True),
         ({"repo": "octo"}, False),
         ({"repo": "https://github.com/octo/cat"}, False),
+        ({"repo": f"{'o' * 39}/.github"}, True),
+        ({"repo": f"{'o' * 40}/cat"}, False),
+        ({"repo": "octo-/cat"}, False),
+        ({"repo": "octo/.."}, False),
+        ({"repo": "octo/cat.git"}, False),
+        ({"repo": "octo/..."}, True),
         ({"phone": "+0425"}, False),
         ({"threshold": -1}, False),
+        ({"threshold": 1.5}, False),
+        ({"threshold": 3.0, "interval_seconds": 1e2}, True),
         ({"interval_seconds": 0}, False),
         ({"interval_seconds": 86_401}, False),
         ({"expiry_seconds": 2_592_001}, False),

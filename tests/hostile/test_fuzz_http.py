@@ -1,0 +1,140 @@
+"""Fuzzing over HTTP, by schemathesis: what docs/openapi.yaml allows, what it does not, and where its links lead."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+import yaml
+from aiohttp import web
+from schemathesis.engine import Status, events, from_schema
+from schemathesis.engine.recorder import ScenarioRecorder
+from schemathesis.engine.run import PhaseName
+
+from durable_host import Clock, Host, RealClock
+from tests.conftest import Handler
+from tests.hostile.conftest import Count
+
+DOCUMENT = yaml.safe_load((Path(__file__).parents[2] / "docs" / "openapi.yaml").read_text())
+Serve = Callable[[Handler], Awaitable[str]]
+PHASES = (PhaseName.EXAMPLES, PhaseName.COVERAGE, PhaseName.FUZZING, PhaseName.STATEFUL_TESTING)
+# The durable API takes much that the document does not describe, and has 500s of its own; both are recorded.
+NOT_OF_THE_RECORDED_API = (
+    "not_a_server_error",
+    "positive_data_acceptance",
+    "negative_data_rejection",
+    "unsupported_method",
+)
+STATEFUL_RUNS = 4
+CONFIG = {
+    "generation": {"max-examples": 40, "no-shrink": True},
+    "checks": {name: {"enabled": False} for name in NOT_OF_THE_RECORDED_API},
+    "operations": [
+        {
+            "include-tag": "monitors",
+            "checks": {
+                "not_a_server_error": {"enabled": True},
+                "positive_data_acceptance": {"enabled": True, "expected-statuses": [202, 409]},
+                "negative_data_rejection": {"enabled": True, "expected-statuses": [400, 404]},
+            },
+        }
+    ],
+}
+
+
+@dataclass
+class Fuzzed:
+    """What came of it; `seen` are the answers of each operation."""
+
+    phases: dict[PhaseName, Status] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    seen: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
+    cases: int = 0
+
+    def take(self, recorder: ScenarioRecorder) -> None:
+        for key, interaction in recorder.interactions.items():
+            operation, answer = recorder.cases[key].value.operation, interaction.response
+            name = f"{interaction.request.method} {interaction.request.uri}"
+            self.cases += 1
+            if answer is None:
+                self.problems.append(f"{name}: no answer")
+            elif interaction.request.method != operation.method.upper():
+                if answer.status_code not in (404, 405):
+                    self.problems.append(f"{name}: {answer.status_code} for a method that is not there")
+            else:
+                self.seen[operation.definition.raw["operationId"]].add(answer.status_code)
+                described = operation.responses.find_by_status_code(answer.status_code)
+                if described is not None and "content" not in described.definition and answer.content:
+                    self.problems.append(f"{name}: {answer.status_code} with {answer.content[:100]!r}")
+        self.problems += _failed_checks(recorder)
+
+
+def _failed_checks(recorder: ScenarioRecorder) -> Iterator[str]:
+    for checks in recorder.checks.values():
+        for check in checks:
+            if check.failure_info is not None:
+                failure = check.failure_info.failure
+                yield f"{check.name}: {failure.title} {failure.message} {check.failure_info.code_sample}"
+
+
+def fuzz(url: str) -> Fuzzed:
+    """Let schemathesis run all its phases, and the last one often; it is a program of blocking calls."""
+    fuzzed = Fuzzed()
+    run(url, 0, PHASES, fuzzed)
+    # A chain of requests that takes another turn when it is sent again, as instances end, ends a run of chains.
+    for seed in range(1, STATEFUL_RUNS):
+        run(url, seed, PHASES[-1:], fuzzed)
+    return fuzzed
+
+
+def run(url: str, seed: int, phases: Sequence[PhaseName], fuzzed: Fuzzed) -> None:
+    chosen: dict[str, Any] = {phase.value: {"enabled": phase in phases} for phase in PHASES}
+    # The document's own links are enough.
+    chosen["stateful"] |= {"max-steps": 10, "inference": {"algorithms": []}}
+    config = schemathesis.Config.from_dict({"base-url": url, "seed": seed, "phases": chosen, **CONFIG})
+    for event in from_schema(schemathesis.openapi.from_dict(DOCUMENT, config=config)).execute():
+        match event:
+            case events.PhaseFinished():
+                fuzzed.phases.setdefault(event.phase.name, event.status)
+            case events.ScenarioFinished():
+                fuzzed.take(event.recorder)
+            case events.NonFatalError():
+                fuzzed.problems.append(f"{event.label}: {event.value}")
+            case events.FatalError():
+                fuzzed.problems.append(f"{event.exception}")
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Monitors stay between two checks, so that there is something to suspend."""
+    return RealClock()
+
+
+async def no_issues(request: web.Request) -> web.Response:
+    return web.json_response([])
+
+
+@pytest.mark.timeout(120)
+async def test_no_answer_is_other_than_the_document_says(
+    host: Host, serve: Serve, monkeypatch: pytest.MonkeyPatch, count: Count
+) -> None:
+    # Each repository is there, and is quiet, so that its monitor goes on.
+    monkeypatch.setenv("GITHUB_API_URL", await serve(no_issues))
+
+    fuzzed = await asyncio.to_thread(fuzz, host.url)
+
+    assert fuzzed.problems == []
+    assert {phase: fuzzed.phases[phase] for phase in PHASES} == dict.fromkeys(PHASES, Status.SUCCESS)
+    # It came to where something can go wrong: each operation did its work (a resume needs a suspended instance,
+    # which not every run comes to), and each but one refused to.
+    operations = {
+        each["operationId"] for path in DOCUMENT["paths"].values() for each in path.values() if "tags" in each
+    }
+    worked = {name for name, statuses in fuzzed.seen.items() if statuses & {200, 202}}
+    refused = {name for name, statuses in fuzzed.seen.items() if max(statuses) >= 400}
+    assert (worked | {"resume"}, refused | {"entities"}) == (operations, operations)
+    count(fuzzed.cases)
