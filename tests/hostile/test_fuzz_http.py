@@ -1,4 +1,4 @@
-"""Fuzzing over HTTP, by schemathesis: what docs/openapi.yaml allows, what it does not, and where its links lead."""
+"""Fuzzing over HTTP, by schemathesis: what docs/openapi.yaml allows, what it does not, and where links lead."""
 
 import asyncio
 from collections import defaultdict
