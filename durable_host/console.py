@@ -10,6 +10,7 @@ import re
 from datetime import UTC, datetime
 from typing import TextIO
 
+from durable_host.errors import one_line
 from durable_host.functions import FunctionApp
 
 _COLOURS = {logging.DEBUG: "32", logging.INFO: "36", logging.WARNING: "33", logging.ERROR: "31"}
@@ -41,15 +42,16 @@ def functions_text(app: FunctionApp, url: str, verbose: bool) -> str:
         if function.http is None:
             lines += [f"\t{function.name}: {function.trigger.type}", ""]
     lines += [f"Function {function.name} is disabled." for function in app.functions if function.is_disabled]
-    lines += [f"The '{name}' function is in error: {reason}" for name, reason in app.index_errors]
+    lines += [one_line(f"The '{name}' function is in error: {reason}") for name, reason in app.index_errors]
     for function in app.functions:
         if function.load_error is not None:
             lines += [f"Worker failed to load function: '{function.name}'.", f"\t{function.load_error}"]
             lines += [f"\t{line}" for line in function.load_error.stack.splitlines()]
-    lines += app.warnings
+    lines += [one_line(warning) for warning in app.warnings]
     if not verbose:
         lines.append("For detailed output, run with --verbose.")
-    return "\n".join(lines)
+    # Names and routes may hold anything, but the app's own tracebacks keep their lines.
+    return "\n".join(one_line(line) for each in lines for line in each.split("\n"))
 
 
 def sample_calls(app: FunctionApp, url: str) -> list[str]:
@@ -67,7 +69,7 @@ def sample_calls(app: FunctionApp, url: str) -> list[str]:
         if len(app.orchestrators) == 1:
             route = route.replace("{functionName}", app.orchestrators[0].name)
         if "{" not in route:
-            body = sample.read_text(encoding="utf-8").strip().replace("'", "'\\''")
+            body = sample.read_text(encoding="utf-8", errors="replace").strip().replace("'", "'\\''")
             calls.append(f"curl -X POST {url}/{route} -d '{body}'")
     return calls
 

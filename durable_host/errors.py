@@ -5,12 +5,21 @@ outcome (those are history events).
 """
 
 
+def one_line(text: str) -> str:
+    """The text with all that is not printable, but tabs, as escapes: line ends, controls, lone surrogates."""
+    return "".join(c if c.isprintable() or c == "\t" else c.encode("unicode_escape").decode() for c in text)
+
+
 class HostError(Exception):
     """Base of all that the host reports in one line: what, where, and what to do."""
 
 
 class AppError(HostError):
     """The function app, its host.json or its settings make a start impossible."""
+
+    def __str__(self) -> str:
+        # It quotes names and values of the app, which may hold anything.
+        return one_line(super().__str__())
 
 
 class HubError(HostError):

@@ -4,6 +4,7 @@ Not here: the function's code (`entry_points`) and the functions beside it (`fun
 Source: azure-functions-host 4.1037, FunctionDescriptorProvider, FunctionMetadataProvider, ScriptHost, Utility.
 """
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -136,7 +137,7 @@ def _binding(raw: Mapping[str, Any]) -> Binding:
 def _script(folder: Path, declared: Any) -> Path:
     if declared:
         script = folder / str(declared)
-        if not script.is_file():
+        if not os.path.isfile(script):  # Unlike Path.is_file, it calls a name that is too long no file.
             raise InError(
                 "Invalid script file name configuration. "
                 "The 'scriptFile' property is set to a file that does not exist."

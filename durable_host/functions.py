@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from durable_host.entry_points import AppCode, fit
-from durable_host.errors import AppError
+from durable_host.errors import AppError, one_line
 from durable_host.function_json import Function, InError, read_function
 from durable_host.host_json import HostJson, read_host_json
 from durable_host.relaxed_json import pick, read_object
@@ -111,7 +111,7 @@ def load_app(root: Path) -> FunctionApp:
             function = read_function(folder, document, host.route_prefix)
             _check_route(function, functions)
         except InError as error:
-            errors[folder.name] = str(error)
+            errors[folder.name] = one_line(str(error))
         else:
             functions.append(function)
     _check_any(root, documents, functions, errors)

@@ -234,6 +234,8 @@ def _verdict(status: JSON, run: RunOrchestrator, registry: Registry) -> Verdict 
 
 
 def _listen(address: str, port: int) -> socket.socket:
+    if not _may_be_an_address(address):
+        raise HostError(f"{address!r} is no address to listen on: name one with --address.")
     try:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         return socket.create_server((address, port), family=family, backlog=512)
@@ -244,9 +246,17 @@ def _listen(address: str, port: int) -> socket.socket:
         ) from None
 
 
+def _may_be_an_address(text: str) -> bool:
+    try:
+        return b"\0" not in text.encode("idna")
+    except UnicodeError:
+        return False
+
+
 def reason(error: OSError) -> str:
     """The system's own words for an error; asyncio's repeat the address."""
-    return os.strerror(error.errno) if error.errno else str(error)
+    # A name that is not found has a number below zero, which is not the system's.
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

@@ -30,6 +30,10 @@ def read_object(path: Path, complaint: str) -> dict[str, Any]:
         raise AppError(f"{complaint} It is not UTF-8 text (byte {error.start}).") from error
     except json.JSONDecodeError as error:
         raise AppError(f"{complaint} Line {error.lineno}, column {error.colno}: {error.msg}.") from error
+    except RecursionError as error:
+        raise AppError(f"{complaint} It is nested too deeply.") from error
+    except ValueError as error:
+        raise AppError(f"{complaint} It holds a number of too many digits.") from error
     if not isinstance(document, dict):
         raise AppError(f"{complaint} Expected a JSON object, found {type(document).__name__}.")
     return document

@@ -56,7 +56,7 @@ def read_settings(root: Path) -> LocalSettings:
     host = _part(document, "Host", complaint)
     if pick(host, "CORS"):
         warnings.append("Host.CORS in local.settings.json is ignored: this host allows no other origin.")
-    return LocalSettings(values, _port(host, complaint), pick(host, "LocalHttpAddress"), tuple(warnings))
+    return LocalSettings(values, _port(host, complaint), _address(host, complaint), tuple(warnings))
 
 
 @contextmanager
@@ -126,7 +126,7 @@ def _values(raw: Mapping[str, Any], complaint: str, warnings: list[str]) -> dict
     for name, value in raw.items():
         if isinstance(value, dict | list):
             raise AppError(f"{complaint} The value of '{name}' must be a string, a number or a boolean.")
-        if "=" in name or "\0" in f"{name}{value}":
+        if "=" in name or not _is_environment(f"{name}{value}"):
             raise AppError(f"{complaint} '{name}' cannot be an environment variable.")
         if not name.strip():
             warnings.append("Skipping local setting with empty key.")
@@ -139,6 +139,13 @@ def _values(raw: Mapping[str, Any], complaint: str, warnings: list[str]) -> dict
         else:
             values[name] = str(value)
     return values
+
+
+def _is_environment(text: str) -> bool:
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
 
 
 def _check_runtime(values: Mapping[str, str]) -> None:
@@ -156,6 +163,13 @@ def _port(host: Mapping[str, Any], complaint: str) -> int | None:
     if not re.fullmatch(r"[0-9]{1,5}", str(port)) or int(port) > 65535:
         raise AppError(f"{complaint} Host.LocalHttpPort must be a port number, found {port!r}.")
     return int(port)
+
+
+def _address(host: Mapping[str, Any], complaint: str) -> str | None:
+    address = pick(host, "LocalHttpAddress")
+    if not isinstance(address, str | None):
+        raise AppError(f"{complaint} Host.LocalHttpAddress must be a string, found {address!r}.")
+    return address
 
 
 def _configuration_key(name: str) -> str:

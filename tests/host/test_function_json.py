@@ -103,6 +103,8 @@ ONE_HUB = "The local host has one task hub: 'taskHub' and 'connectionName' of 'd
         ({"bindings": []}, "At least one binding must be declared."),
         ({"bindings": {"a": 1}}, "'bindings' must be a list of objects."),
         ({"bindings": [ACTIVITY], "scriptFile": "other.py"}, MISSING_SCRIPT),
+        ({"bindings": [ACTIVITY], "scriptFile": "x" * 300}, MISSING_SCRIPT),
+        ({"bindings": [ACTIVITY], "scriptFile": "\0"}, MISSING_SCRIPT),
         ({"bindings": [{**ACTIVITY, "direction": "sideways"}]}, "'sideways' is not a valid binding direction."),
         (
             {"bindings": [{**ACTIVITY, "name": "a-b"}]},

@@ -12,6 +12,7 @@ from aiohttp import ClientSession
 
 from durable_host import Host, HostError, RealClock
 from durable_host.errors import AppError, HubError, InstanceNotFound
+from durable_host.host import reason
 from durable_host.records import Filter
 from durable_host.taskhub import TaskHub
 from tests.host.apps import ACTIVITY, HTTP, RETURN, STARTER, write_function, write_host_json
@@ -115,6 +116,20 @@ async def test_an_address_of_no_machine_here_is_told(app: Path, tmp_path: Path) 
     with pytest.raises(HostError, match=r"^Port 0 is unavailable on 203\.0\.113\.1 \(Cannot assign requested"):
         async with Host(app, hub=tmp_path / "hub.db", address="203.0.113.1"):
             pass
+
+
+@pytest.mark.usefixtures("as_before")
+@pytest.mark.parametrize("address", ["a\0b", "\ud800", "a..b"])
+async def test_what_is_no_address_is_told(app: Path, tmp_path: Path, address: str) -> None:
+    with pytest.raises(HostError) as refusal:
+        async with Host(app, hub=tmp_path / "hub.db", address=address):
+            pass
+
+    assert str(refusal.value) == f"{address!r} is no address to listen on: name one with --address."
+
+
+def test_a_name_that_is_not_found_is_no_unknown_error() -> None:
+    assert reason(socket.gaierror(socket.EAI_NONAME, "Name or service not known")) == "Name or service not known"
 
 
 @pytest.mark.usefixtures("as_before")

@@ -38,6 +38,8 @@ def test_an_error_names_file_line_and_column_of_the_users_text(tmp_path: Path) -
         ("[1]", "Expected a JSON object, found list"),
         ("{} x", r"Line 1, column 4: Extra data"),
         (b'{"a": "\xff"}', r"It is not UTF-8 text \(byte 7\)"),
+        ("[" * 100_000, "It is nested too deeply"),
+        ('{"a": ' + "1" * 5_000 + "}", "It holds a number of too many digits"),
     ],
 )
 def test_what_is_no_json_object_is_refused(tmp_path: Path, content: str | bytes, problem: str) -> None:

@@ -96,8 +96,10 @@ def test_a_broken_file_stops_the_start_with_one_line(tmp_path: Path) -> None:
         ({"Values": ["A"]}, "'Values' must be an object"),
         ({"Values": {"A=B": "x"}}, "'A=B' cannot be an environment variable"),
         ({"Values": {"A": "x\0"}}, "'A' cannot be an environment variable"),
+        ({"Values": {"A": "\ud800"}}, "'A' cannot be an environment variable"),
         ({"Host": {"LocalHttpPort": "http"}}, "Host.LocalHttpPort must be a port number, found 'http'"),
         ({"Host": {"LocalHttpPort": 70000}}, "Host.LocalHttpPort must be a port number, found 70000"),
+        ({"Host": {"LocalHttpAddress": 5}}, "Host.LocalHttpAddress must be a string, found 5"),
         ({"IsEncrypted": True}, "is encrypted"),
     ],
 )
