@@ -6,13 +6,12 @@ Not here: what is served (`host`) and how it is shown (`console`).
 import argparse
 import asyncio
 import os
-import signal
 import sys
-import threading
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 from pathlib import Path
+from typing import TextIO
 
 from durable_host.clock import RealClock, SkipClock
 from durable_host.console import functions_text, sample_calls, show_logs
@@ -20,6 +19,7 @@ from durable_host.errors import HostError
 from durable_host.host import Host, reason, replay_files
 from durable_host.replay import Verdict
 from durable_host.settings import read_settings
+from durable_host.stopping import stop_on_signal
 
 _EXAMPLES = """\
 examples:
@@ -30,7 +30,6 @@ examples:
                                              jump to the next timer of a running host
   python -m durable_host replay saved.json   check a changed orchestrator against a saved history
 """
-_STOP_WITHIN_S = 1.5
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,7 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command == "replay":
         return _replay(root, [Path(file).resolve() for file in options.files])
     hub = options.hub and Path(options.hub).resolve()
-    show_logs(sys.stdout, options.verbose)
+    show_logs(_own(sys.stdout), options.verbose)
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # What the app prints comes in order.
     try:
         os.chdir(root)
         asyncio.run(_serve(options, root, hub))
@@ -102,7 +102,7 @@ def _port(text: str) -> int:
 
 
 async def _serve(options: argparse.Namespace, root: Path, hub: Path | None) -> None:
-    stopped = _stop_on_signal()
+    stopped = stop_on_signal()
     settings = read_settings(root)
     port = next(port for port in (options.port, settings.http_port, 7071) if port is not None)
     async with AsyncExitStack() as stack:
@@ -155,24 +155,14 @@ async def _start_sandbox(stack: AsyncExitStack, port: int) -> str:
     return sandbox.url
 
 
-def _stop_on_signal() -> asyncio.Event:
-    """An event that Ctrl+C sets. A loop that does not come round to it is ended; what is committed stays."""
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def stop(*_: object) -> None:
-        watchdog = threading.Timer(_STOP_WITHIN_S, os._exit, (0,))
-        watchdog.daemon = True
-        watchdog.start()
-        loop.call_soon_threadsafe(stopped.set)
-
-    for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, stop)
-    return stopped
+def _own(stream: TextIO) -> TextIO:
+    """The stream, out of reach of an app that closes its standard output; it takes what has no encoding too."""
+    return open(os.dup(stream.fileno()), "w", encoding=stream.encoding, errors="backslashreplace")
 
 
 if __name__ == "__main__":
     code = main()
-    sys.stdout.flush()
+    with suppress(AttributeError, OSError, ValueError):  # The app may have closed it, or put None there.
+        sys.stdout.flush()
     # Functions that still run in threads would hold the process up; they are run again by the next host.
     os._exit(code)

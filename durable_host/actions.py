@@ -7,12 +7,13 @@ Source: OrchestratorState.to_json and models/actions of azure-functions-durable 
 import json
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from durable_host.errors import FunctionFailed, ProtocolError
 from durable_host.events import JSON, compact, instant, is_too_deep, storable
 
 _MARKER = "\n\n$OutOfProcData$:"
+_DEEPEST = 100  # Of tasks within tasks; playing them takes Python's stack.
 _LONGEST_DELAY = timedelta(days=6)  # Source: the engine's default maxRetryInterval.
 # What reading a text raises that is not the SDK's state.
 _MALFORMED = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
@@ -147,7 +148,7 @@ def parse_failure(failure: FunctionFailed) -> Answer:
 def _answer(state: JSON) -> Answer:
     (actions,) = state["actions"]
     return Answer(
-        is_done=state["isDone"],
+        is_done=state["isDone"] is True,
         actions=tuple(_action(action) for action in actions),
         output=_kept(state["output"]) if "output" in state else None,
         custom_status=_kept(state["customStatus"]) if "customStatus" in state else None,
@@ -162,25 +163,30 @@ def _kept(value: JSON) -> str:
     return text
 
 
-def _action(action: JSON) -> Action:
+def _action(action: JSON, depth: int = 0) -> Action:
+    if depth > _DEEPEST:
+        raise ValueError(f"its tasks are nested deeper than {_DEEPEST}")
     match action["actionType"]:
         case 0 | 1:
-            return CallActivity(_text(action["functionName"]), action["input"], _retry(action))
+            return CallActivity(_text(action["functionName"]), _text_or_none(action["input"]), _retry(action))
         case 2 | 3:
-            name, instance_id = _text(action["functionName"]), action["instanceId"]
-            if instance_id is not None:
-                instance_id = _text(instance_id)
-            return CallSubOrchestrator(name, action["input"], instance_id, action.get("version"), _retry(action))
+            return CallSubOrchestrator(
+                _text(action["functionName"]),
+                _text_or_none(action["input"]),
+                _text_or_none(action["instanceId"]),
+                _text_or_none(action.get("version")),
+                _retry(action),
+            )
         case 4:
-            return ContinueAsNew(action["input"])
+            return ContinueAsNew(_text_or_none(action["input"]))
         case 5:
-            return CreateTimer(instant(action["fireAt"]), action["isCanceled"])
+            return CreateTimer(_fire_at(action["fireAt"]), action["isCanceled"] is True)
         case 6:
             return WaitForExternalEvent(_text(action["externalEventName"]))
         case 11:
-            return WhenAny(tuple(_action(child) for child in action["compoundActions"]))
+            return WhenAny(tuple(_action(child, depth + 1) for child in action["compoundActions"]))
         case 12:
-            return WhenAll(tuple(_action(child) for child in action["compoundActions"]))
+            return WhenAll(tuple(_action(child, depth + 1) for child in action["compoundActions"]))
         case number:
             return Unsupported(_UNSUPPORTED[number])
 
@@ -188,8 +194,19 @@ def _action(action: JSON) -> Action:
 def _text(value: JSON) -> str:
     """A text as the hub can hold it. The SDK passes on as a name or an id whatever the user gave it."""
     if not isinstance(value, str):
-        raise TypeError(f"expected a text, found {value!r}")
+        raise TypeError(f"expected a text, found {value!r:.80}")
     return storable(value)
+
+
+def _text_or_none(value: JSON) -> str | None:
+    return None if value is None else _text(value)
+
+
+def _fire_at(value: JSON) -> datetime:
+    at = instant(value)
+    if at.utcoffset() is None:
+        raise ValueError(f"expected an instant with its offset, found {value!r:.80}")
+    return at.astimezone(UTC)
 
 
 _UNSUPPORTED = {7: "call_entity", 8: "call_http", 9: "signal_entity", 10: "signal_entity"}
@@ -200,4 +217,4 @@ def _retry(action: JSON) -> RetryPolicy | None:
     if options is None:
         return None
     first_interval = timedelta(milliseconds=options["firstRetryIntervalInMilliseconds"])
-    return RetryPolicy(int(options["maxNumberOfAttempts"]), min(first_interval, _LONGEST_DELAY))
+    return RetryPolicy(int(options["maxNumberOfAttempts"]), min(max(first_interval, timedelta(0)), _LONGEST_DELAY))

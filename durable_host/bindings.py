@@ -155,9 +155,11 @@ class Bindings:
         entry = _entry(function)
         with _reporting():
             arguments = self._arguments(function, entry, data, invocation_id)
-            if entry.is_async:
-                result = await entry.main(**arguments)
-        if not entry.is_async:
+        if entry.is_async:
+            with _reporting():
+                # A task of its own: when a function cancels its task, that is not the host's stop.
+                result = await asyncio.create_task(_awaited(entry.main, arguments))
+        else:
             result = await self._in_thread(_called, entry.main, arguments)
         with _reporting():
             outcome = _outcome(function, entry, arguments, result)
@@ -204,6 +206,8 @@ def _reporting() -> Iterator[None]:
     """The app's code runs in here, or a converter on its values: whatever they raise is the function's failure."""
     try:
         yield
+    except FunctionFailed:
+        raise  # Reported already.
     # sys.exit() in a function must not end the host, nor may its own cancellation pass for the host's.
     except BaseException as error:
         if isinstance(error, asyncio.CancelledError) and _is_being_cancelled():
@@ -223,6 +227,12 @@ def _called(main: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
     # Reported in the thread: a future cannot carry StopIteration, and SystemExit would end the host.
     with _reporting():
         return main(**arguments)
+
+
+async def _awaited(main: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
+    # Reported in the task: SystemExit out of a task would end the host.
+    with _reporting():
+        return await main(**arguments)
 
 
 def _outcome(function: Function, entry: EntryPoint, arguments: Mapping[str, Any], result: Any) -> _Outcome:

@@ -7,11 +7,13 @@ where it was. Not here: what is due (the task hub knows) and when it is safe to 
 import asyncio
 import heapq
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import MAXYEAR, UTC, datetime, timedelta
 from typing import Protocol
 
 # The system's clock may be set while we wait, and a laptop may sleep: look again at least this often.
 _LONGEST_WAIT_S = 1.0
+# No skip leads further: what an episode adds to the time must still be a time.
+_END = datetime(MAXYEAR, 12, 1, tzinfo=UTC)
 
 
 def stopwatch_s() -> float:
@@ -33,7 +35,10 @@ class Clock(Protocol):
         """The current instant."""
 
     def skip_to(self, at: datetime) -> None:
-        """Move on to `at`; an instant that has passed moves nothing."""
+        """Move on to `at`; an instant that has passed moves nothing.
+
+        Raises: OverflowError when `at` lies at the end of time.
+        """
 
     def next_sleeper(self) -> datetime | None:
         """When the first of those who `sleep_until` wakes."""
@@ -62,6 +67,8 @@ class RealClock:
 
     def skip_to(self, at: datetime) -> None:
         """Move on to `at`; an instant that has passed moves nothing."""
+        if at > _END:
+            raise OverflowError(f"the clock ends with the year {MAXYEAR}")
         self.skipped += max(at - self.now(), timedelta(0))
         self.wake.set()
 
@@ -102,7 +109,7 @@ class SkipClock(RealClock):
 
     async def wait(self, due: datetime | None, is_idle: bool) -> None:
         """Jump to `due` when idle; else wait as the system's clock does."""
-        if is_idle and due is not None:
+        if is_idle and due is not None and due <= _END:
             self.skip_to(due)
         else:
             await super().wait(due, is_idle)

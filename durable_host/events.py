@@ -108,6 +108,8 @@ def compact(value: JSON) -> str:
         text = _write(value)
     except ValueError:
         return compact(json.loads(json.dumps(value), parse_constant=str))
+    if text.isascii():
+        return text
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -43,6 +43,7 @@ class Host:
         port: 0 takes a free one.
         on_episode: told of each episode: instance id, function name, context, and the answer or failure.
         executor: where synchronous activities and HTTP functions run; by default a thread pool of its own.
+        watchdog: names the functions that run for long; by default after 30 s.
     Raises: AppError, HubError, or HostError when the port is taken; nothing is started then.
 
     `instances` has the operations by which the durable HTTP API works; those here take and give plain values.
@@ -62,6 +63,7 @@ class Host:
         port: int = 0,
         on_episode: OnEpisode | None = None,
         executor: Executor | None = None,
+        watchdog: Watchdog | None = None,
     ) -> None:
         self._root = Path(script_root).resolve()
         self._hub_path = hub and Path(hub)
@@ -70,6 +72,7 @@ class Host:
         self._port = port
         self._on_episode = on_episode
         self._executor = executor
+        self._watchdog = watchdog
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -110,7 +113,7 @@ class Host:
 
         self.client_binding = client_binding
         bindings = Bindings(self.app, pool, client_binding)
-        watchdog = stack.enter_context(Watchdog())
+        watchdog = stack.enter_context(self._watchdog or Watchdog())
         self._dispatcher = Dispatcher(self.hub, inbox, self.clock, self.app, bindings, watchdog, self._on_episode)
         server = Server(listener, self.app, bindings, webhooks, self._dispatcher, self.clock, self.hub)
         await server.start()

@@ -38,7 +38,7 @@ def failed_import(error: ImportError) -> FunctionFailed:
 def _text(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception:  # noqa: BLE001 - An app's __str__ may raise anything; the failure must still be reported.
+    except BaseException:  # noqa: BLE001 - An app's __str__ may raise anything; the failure must still be told.
         return f"<unprintable {type(error).__name__} object>"
 
 

@@ -5,7 +5,7 @@ Not here: ending them; a thread of Python cannot be ended, and an orchestrator t
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Self
 
@@ -20,13 +20,16 @@ class Watchdog:
 
     Args:
         limit_s: for how many seconds of real time a function may run unnamed.
+        stopwatch_s: those seconds.
     """
 
-    def __init__(self, limit_s: float = 30) -> None:
+    def __init__(self, limit_s: float = 30, stopwatch_s: Callable[[], float] = stopwatch_s) -> None:
         self._limit_s = limit_s
+        self._stopwatch_s = stopwatch_s
         self._running: dict[object, tuple[str, float]] = {}
+        self._named: set[object] = set()
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._look, name="watchdog", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -39,18 +42,22 @@ class Watchdog:
     def watching(self, name: str) -> Iterator[None]:
         """Watch a function of this name while the block lasts."""
         call = object()
-        self._running[call] = name, stopwatch_s()
+        self._running[call] = name, self._stopwatch_s()
         try:
             yield
         finally:
             del self._running[call]
 
-    def _look(self) -> None:
-        named: set[object] = set()
+    def look(self) -> None:
+        """Name the functions that have reached the limit since the last look."""
+        now_s = self._stopwatch_s()
+        running = list(self._running.items())
+        for call, (name, started_s) in running:
+            if now_s - started_s >= self._limit_s and call not in self._named:
+                self._named.add(call)
+                log.warning("Function '%s' has been running for %d s.", name, now_s - started_s)
+        self._named.intersection_update(call for call, _ in running)
+
+    def _run(self) -> None:
         while not self._ended.wait(min(self._limit_s, _LOOK_S)):
-            now_s = stopwatch_s()
-            for call, (name, started_s) in list(self._running.items()):
-                if now_s - started_s >= self._limit_s and call not in named:
-                    named.add(call)
-                    log.warning("Function '%s' has been running for %d s.", name, now_s - started_s)
-            named.intersection_update(self._running)
+            self.look()

@@ -15,7 +15,7 @@ ORDER = (
     *("converters", "entry_points", "function_json", "functions", "twilio_sms", "http_answers", "bindings"),
     *("records", "hub_file", "taskhub", "inbox", "instances", "history_json"),
     *("watchdog", "dispatcher", "webhook_messages", "webhooks", "callers", "bodies", "server", "sdk", "host"),
-    *("console", "__main__"),
+    *("console", "guard", "stopping", "__main__"),
 )
 PURE = ("events", "actions", "determinism", "play", "episode", "failures")
 # Nothing that opens a file, a socket, a thread or a database, or reads a clock.

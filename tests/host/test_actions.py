@@ -33,6 +33,14 @@ def state(*actions: JSON, **more: JSON) -> str:
     return json.dumps({"isDone": False, "schemaVersion": 2, "actions": [list(actions)], **more})
 
 
+def nested(depth: int) -> JSON:
+    """An activity in so many tasks around it."""
+    action: JSON = ACTIVITY
+    for _ in range(depth):
+        action = {"actionType": 12, "compoundActions": [action]}
+    return action
+
+
 @pytest.mark.parametrize(
     ("action", "expected"),
     [
@@ -124,7 +132,13 @@ def test_every_recorded_answer_is_understood(name: str) -> None:
         state({"actionType": 99}),
         state({"actionType": 5, "fireAt": "tomorrow", "isCanceled": False}),
         state(ACTIVITY | {"functionName": 5}),
+        state(ACTIVITY | {"input": ["octo/cat"]}),
         state(CHILD | {"instanceId": 5}),
+        state(CHILD | {"version": {"major": 1}}),
+        state({"actionType": 4, "input": 3}),
+        state({"actionType": 5, "fireAt": "2026-01-01T12:00:00", "isCanceled": False}),
+        state({"actionType": 5, "fireAt": "9999-12-31T23:59:59-12:00", "isCanceled": False}),
+        state(nested(101)),
         state({"actionType": 6, "externalEventName": 5}),
         state(ACTIVITY | {"retryOptions": RETRY | {"firstRetryIntervalInMilliseconds": 10**20}}),
         state(ACTIVITY | {"retryOptions": RETRY | {"maxNumberOfAttempts": "many"}}),
@@ -190,8 +204,12 @@ def test_the_raw_text_is_mended_for_the_hub_too() -> None:
     assert "no file \ufffd" in answer.error
 
 
-@pytest.mark.parametrize(("given_ms", "waited"), [(2000, timedelta(seconds=2)), (10**12, timedelta(days=6))])
-def test_the_wait_between_attempts_is_as_given_but_at_most_six_days(given_ms: int, waited: timedelta) -> None:
+@pytest.mark.parametrize(
+    ("given_ms", "waited"), [(2000, timedelta(seconds=2)), (10**12, timedelta(days=6)), (-(10**12), timedelta(0))]
+)
+def test_the_wait_between_attempts_is_as_given_but_never_over_six_days_or_negative(
+    given_ms: int, waited: timedelta
+) -> None:
     options = {"firstRetryIntervalInMilliseconds": given_ms, "maxNumberOfAttempts": "3"}
 
     (action,) = parse_answer(state(ACTIVITY | {"actionType": 1, "retryOptions": options})).actions

@@ -244,12 +244,26 @@ async def test_an_asynchronous_failure_looks_the_same(app: Caller) -> None:
         ("import sys; sys.exit(3)", "SystemExit: 3"),
         ("raise KeyError('phone')", "KeyError: 'phone'"),
         ("raise type('Mute', (Exception,), {'__str__': lambda self: 1/0})", "Mute: <unprintable Mute object>"),
+        (
+            "import sys; raise type('Mute', (Exception,), {'__str__': lambda self: sys.exit()})",
+            "Mute: <unprintable Mute object>",
+        ),
     ],
 )
-async def test_whatever_a_function_raises_is_its_failure(app: Caller, code: str, text: str) -> None:
-    app.write("F", f"def main(value):\n    {code}\n", ACTIVITY)
+@pytest.mark.parametrize("kind", ["", "async "])
+async def test_whatever_a_function_raises_is_its_failure(app: Caller, kind: str, code: str, text: str) -> None:
+    app.write("F", f"{kind}def main(value):\n    {code}\n", ACTIVITY)
 
+    # A coroutine cannot raise StopIteration, as Python has it.
+    text = text.replace("StopIteration: ", "RuntimeError: coroutine raised StopIteration") if kind else text
     assert str(await failure_of(app.activity("F"))) == text
+
+
+async def test_a_function_that_cancels_its_own_task_has_failed(app: Caller) -> None:
+    code = "import asyncio\nasync def main(value):\n    asyncio.current_task().cancel()\n"
+    app.write("F", f"{code}    await asyncio.Event().wait()\n", ACTIVITY)
+
+    assert str(await failure_of(app.activity("F"))) == "CancelledError: "
 
 
 async def test_what_is_no_json_cannot_be_a_result(app: Caller) -> None:

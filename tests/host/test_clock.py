@@ -1,5 +1,5 @@
 import asyncio
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -139,5 +139,24 @@ async def test_a_skip_clock_with_nothing_due_waits_for_work() -> None:
     clock.wake.set()
 
     await clock.wait(None, is_idle=True)
+
+    assert clock.skipped == timedelta(0)
+
+
+@pytest.mark.parametrize("clock_class", [RealClock, SkipClock])
+def test_no_skip_leads_to_the_end_of_time(clock_class: type[RealClock]) -> None:
+    clock = clock_class()
+
+    with pytest.raises(OverflowError, match="the clock ends with the year 9999"):
+        clock.skip_to(datetime.max.replace(tzinfo=UTC))
+
+    assert clock.skipped == timedelta(0)
+
+
+async def test_a_skip_clock_does_not_jump_to_the_end_of_time() -> None:
+    clock = SkipClock()
+    clock.wake.set()
+
+    await clock.wait(datetime.max.replace(tzinfo=UTC), is_idle=True)
 
     assert clock.skipped == timedelta(0)

@@ -51,3 +51,18 @@ def test_an_ended_watchdog_ends_its_thread() -> None:
     thread.join(5)
 
     assert not thread.is_alive()
+
+
+def test_by_itself_it_names_what_has_run_for_30_seconds(named: Named) -> None:
+    now_s = 0.0
+    watchdog = Watchdog(stopwatch_s=lambda: now_s)
+    with watchdog.watching("Slow"):
+        now_s = 29.9
+        watchdog.look()
+        assert named.texts == []
+
+        now_s = 30
+        watchdog.look()
+        watchdog.look()
+
+    assert named.texts == ["Function 'Slow' has been running for 30 s."]

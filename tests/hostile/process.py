@@ -16,15 +16,21 @@ ROOT = Path(__file__).parents[2]
 class Running:
     """A host that serves."""
 
-    def __init__(self, process: Process, url: str, printed: list[str]) -> None:
+    def __init__(self, process: Process, url: str, printed: list[str], came: asyncio.Condition) -> None:
         self.process = process
         self.url = url
         self._printed = printed
+        self._came = came
 
     @property
     def printed(self) -> str:
         """All that it has printed so far, to either stream."""
         return "".join(self._printed)
+
+    async def until(self, text: str, times: int = 1) -> None:
+        """Return once it has printed this text, so many times."""
+        async with self._came, asyncio.timeout(20):
+            await self._came.wait_for(lambda: self.printed.count(text) >= times)
 
     def memory_mb(self) -> float:
         """Its largest resident size so far."""
@@ -65,11 +71,14 @@ async def running(*arguments: str | Path, limit: Callable[[], None] | None = Non
     assert process.stdout is not None
     assert process.stderr is not None
     printed: list[str] = []
+    came = asyncio.Condition()
     serves = asyncio.Event()
 
     async def read(stream: asyncio.StreamReader) -> None:
         while line := await stream.readline():
-            printed.append(line.decode())
+            async with came:
+                printed.append(line.decode())
+                came.notify_all()
             if line.startswith(b"Dashboard:"):
                 serves.set()
         serves.set()
@@ -80,7 +89,7 @@ async def running(*arguments: str | Path, limit: Callable[[], None] | None = Non
             await serves.wait()
         found = re.search(r"Dashboard: (http://localhost:\d+)/", "".join(printed))
         assert found is not None, "".join(printed)
-        yield Running(process, found[1], printed)
+        yield Running(process, found[1], printed, came)
     finally:
         if process.returncode is None:
             process.kill()

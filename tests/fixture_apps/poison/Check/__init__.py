@@ -1,0 +1,5 @@
+"""A check that finds nothing."""
+
+
+def main(what: str) -> bool:
+    return False
