@@ -77,7 +77,8 @@ class MonitoringRequest:
         known = [field.name for field in fields(cls)]
         for name in given:
             if name not in known:
-                raise InvalidRequest(name, f"unknown field {name!r:.60}: expected {', '.join(known)}")
+                shown = re.sub(r"\d", "*", name)  # It may be a phone number.
+                raise InvalidRequest(name, f"unknown field {shown!r:.60}: expected {', '.join(known)}")
         for name in ("repo", "phone"):
             if name not in given:
                 raise InvalidRequest(name, f"{name} is missing")
