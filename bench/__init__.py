@@ -8,7 +8,9 @@
     sleeping    100,000 sleeping monitors: memory, file, list, purge
     crash       kill -9 with 100,000 sleeping
     startup     from the process's start to the first 202
+    hostile     from a POST to the 202 beside attackers
     own         our side of a measurement, as a process of its own
+    attack      the attackers, likewise
     endless     monitors with thousands of checks, likewise
     hub         fills a task hub with sleeping monitors
     processes   hosts as processes: started, looked at, killed

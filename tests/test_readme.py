@@ -140,6 +140,15 @@ def test_the_readmes_links_lead_somewhere() -> None:
     assert [link for link in links if not (ROOT / link).exists()] == []
 
 
+def test_what_the_security_page_names_is_there() -> None:
+    links = re.findall(r"\]\(([^)#]+)\)", (ROOT / "SECURITY.md").read_text(encoding="utf-8"))
+
+    assert {link for link in links if link.startswith("tests/hostile/")} == {
+        f"tests/hostile/{file.name}" for file in (ROOT / "tests" / "hostile").glob("test_*.py")
+    }
+    assert [link for link in links if not (ROOT / link).is_file()] == []
+
+
 def test_every_setting_of_the_example_is_explained() -> None:
     example = json.loads((ROOT / "local.settings.json.example").read_text(encoding="utf-8"))
 

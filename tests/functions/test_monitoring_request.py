@@ -67,6 +67,11 @@ def test_an_unknown_field_is_named_with_those_that_there_are(field: str) -> None
     )
 
 
+def test_an_unknown_field_that_is_a_phone_number_is_not_repeated() -> None:
+    with pytest.raises(InvalidRequest, match=r"^unknown field '\+\*{11}': expected repo, "):
+        MonitoringRequest.parse({**REQUEST, "+14255550123": "octo/cat"})
+
+
 @pytest.mark.parametrize(
     "repo",
     [
