@@ -12,7 +12,7 @@ import threading
 
 from durable_host import guard
 
-_THREAD_AFTER_S = 1.2
+_THREAD_AFTER_S = 0.9
 _LOOK_S = 1.0
 
 
