@@ -82,7 +82,7 @@ class MonitoringRequest:
         for name in ("repo", "phone"):
             if name not in given:
                 raise InvalidRequest(name, f"{name} is missing")
-        return cls(**{name: _as_whole(value) for name, value in given.items()})
+        return cls(**given)
 
 
 def quiet_status(
@@ -124,11 +124,6 @@ def _refuse_repo(repo: object) -> NoReturn:
     if url and _REPO.fullmatch(url[1]):
         raise InvalidRequest("repo", f'repo must be "owner/name", not a URL: send "{url[1]}"')
     raise InvalidRequest("repo", 'repo must be "owner/name" as GitHub allows it, such as "octo/cat"')
-
-
-def _as_whole(value: object) -> Any:
-    # To JSON Schema 60.0 is an integer, and some callers' libraries write it so.
-    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _check_whole(name: str, value: object, low: int, high: int | None = None) -> None:

@@ -26,6 +26,7 @@ HARMLESS = {
     "datetime",
     "enum",
     "functools",
+    "itertools",
     "json",
     "re",
     "typing",
