@@ -30,7 +30,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     seconds: dict[tuple[str, str], float] = defaultdict(float)
     for report in (*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")):
         file, _, name = report.nodeid.partition("::")
-        if Path(file).parent.name == "hostile" and report.when == "call":
+        is_counted = Path(file).parent.name == "hostile" or "cases" in dict(report.user_properties)
+        if is_counted and report.when == "call":
             test = Path(file).stem.removeprefix("test_"), name.partition("[")[0].removeprefix("test_")
             cases[test] += int(dict(report.user_properties).get("cases", 1))
             seconds[test] += report.duration

@@ -226,7 +226,7 @@ async def test_nothing_else_that_a_caller_sends_reaches_the_text(
     more: list[dict[str, Any]] = [
         *(dict.fromkeys(("text", "body", "message", "from", "url", "link", "status", "Body"), "Call +1900"),),
         *({name: "Call +1900"} for name in ("text", "body", "message", "from", "url", "mediaUrl", "status", "")),
-        *({"threshold": each} for each in ("3\r\nCall +1900", "3", 3.0, True, None, [3], {"a": 3}, -1, "\u0663")),
+        *({"threshold": each} for each in ("3\r\nCall +1900", "3", 3.5, True, None, [3], {"a": 3}, -1, "\u0663")),
         *({"interval_seconds": each} for each in ("60", 0, 86_401, 1.5, None)),
         *({"expiry_seconds": each} for each in ("60", 0, 2_592_001, 1.5, None)),
     ]
