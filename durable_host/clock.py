@@ -60,6 +60,7 @@ class RealClock:
         self.wake = asyncio.Event()
         self.skipped = timedelta(0)
         self._sleepers: list[tuple[datetime, int, asyncio.Future[None]]] = []
+        self._seen = datetime.min.replace(tzinfo=UTC)
 
     def now(self) -> datetime:
         """The current instant."""
@@ -77,7 +78,8 @@ class RealClock:
         return self._sleepers[0][0] if self._sleepers else None
 
     async def sleep_until(self, at: datetime) -> None:
-        """Return once the clock shows `at`."""
+        """Return once the clock shows `at`, or would if it had not been set back meanwhile."""
+        self._notice_a_step_back()
         woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._sleepers, (at, id(woken), woken))
         self.wake.set()
@@ -93,8 +95,16 @@ class RealClock:
             await self.wake.wait()
             alarm.cancel()
 
+    def _notice_a_step_back(self) -> None:
+        """Who sleeps waits for a span: a clock that is set back a day must not make a second a day."""
+        now = self.now()
+        if now < self._seen:
+            self._sleepers = [(at - (self._seen - now), key, woken) for at, key, woken in self._sleepers]
+        self._seen = now
+
     def release(self) -> None:
         """Let those go on whose instant has come."""
+        self._notice_a_step_back()
         while self._sleepers and self._sleepers[0][0] <= self.now():
             woken = heapq.heappop(self._sleepers)[2]
             if not woken.done():

@@ -25,6 +25,7 @@ from durable_host.failures import activity_failure
 from durable_host.functions import FunctionApp
 from durable_host.inbox import Inbox
 from durable_host.instances import put_start
+from durable_host.outage import Outage
 from durable_host.play import Registry, missing_function
 from durable_host.records import Activity, Record, WorkItem
 from durable_host.taskhub import TaskHub
@@ -72,6 +73,7 @@ class Dispatcher:
         self._watched: dict[str, asyncio.Event] = {}
         self._finished: list[str] = []
         self._broken: HostError | None = None
+        self._outage = Outage()
 
     async def run(self) -> None:
         """Work until cancelled. What is in flight then is run again by the next host on this hub."""
@@ -81,8 +83,8 @@ class Dispatcher:
                 self._clock.release()
                 self._start_activities()
                 now = self._clock.now()
-                due = self._hub.next_due()
-                if self._inbox or (due is not None and due <= now):
+                due = self._next_due(now)
+                if self._inbox or self._outage.problem is not None or (due is not None and due <= now):
                     await self._run_batch(now)
                     # Requests and activities come on: what arrives in these rounds of the loop shares a commit.
                     for _ in range(_ROUNDS):
@@ -100,6 +102,13 @@ class Dispatcher:
             for task in self._activities:
                 task.cancel()
 
+    def _next_due(self, now: datetime) -> datetime | None:
+        """When the first message is due; when the hub cannot be read, now, so that a batch finds out and tells."""
+        try:
+            return self._hub.next_due()
+        except sqlite3.Error:
+            return now
+
     async def _rest(self, due: datetime | None) -> None:
         is_idle = self._running == 0 and not self._activities
         if is_idle:
@@ -109,9 +118,20 @@ class Dispatcher:
 
     async def idle(self) -> None:
         """Return once no work item is due and no function runs."""
+        self._clock.wake.set()
+        while True:
+            self._idle.clear()
+            await self._told(self._idle)
+            if self._outage.problem is None:
+                return
+
+    async def _settle(self) -> None:
+        """Be idle, or raise HubError when the hub cannot be written, and so what is due cannot be done."""
         self._idle.clear()
         self._clock.wake.set()
         await self._told(self._idle)
+        if self._outage.problem is not None:
+            raise self._outage.problem
 
     async def finished(self, instance_id: str) -> None:
         """Return when an instance that is live has come to its end."""
@@ -124,8 +144,11 @@ class Dispatcher:
             raise self._broken
 
     async def skip(self) -> datetime | None:
-        """When idle, jump to the next due timer, and return when idle again; None when no timer waits."""
-        await self.idle()
+        """When idle, jump to the next due timer, and return when idle again; None when no timer waits.
+
+        Raises: HubError when the hub cannot be written; so does `advance`.
+        """
+        await self._settle()
         due = self._hub.next_due()
         if due is not None:
             await self._skip_to(due)
@@ -133,7 +156,7 @@ class Dispatcher:
 
     async def advance(self, span: timedelta) -> None:
         """Jump on by `span`, from one due instant to the next, so that timers keep their order."""
-        await self.idle()
+        await self._settle()
         target = self._clock.now() + span
         while (
             due := min(filter(None, (self._hub.next_due(), self._clock.next_sleeper())), default=target)
@@ -145,7 +168,7 @@ class Dispatcher:
         """Jump, and return when idle again. A batch goes with it: it keeps how far the clock is ahead."""
         self._clock.skip_to(at)
         await self._inbox.submit(lambda: None)
-        await self.idle()
+        await self._settle()
 
     @contextmanager
     def working(self, name: str) -> Iterator[None]:
@@ -159,29 +182,33 @@ class Dispatcher:
             self._clock.wake.set()
 
     async def _run_batch(self, now: datetime) -> None:
-        """One transaction: callers' changes, then the episodes that are due. Answers leave once it is on disk."""
+        """One transaction: the episodes that are due, then callers' changes. Answers leave once it is on disk."""
         changes = self._inbox.take(_BATCH)
         outcomes: list[Callable[[], None]] = []
         activities: list[Activity] = []
         self._finished = []
         try:
+            if self._outage.problem is not None:
+                self._hub.try_write()  # While that fails, no function is called in vain.
             with self._hub.batch():
                 self._hub.save_skipped(self._clock.skipped)
+                # First, so that a start is on disk, and its caller told, before its first episode runs.
+                for item in self._hub.due(now, _BATCH):
+                    activities += self._run_orchestrator(item)
                 for change, done in changes:
                     try:
                         with self._hub.change():
                             outcomes.append(partial(_answer, done, change(), None))
                     except HostError as error:
                         outcomes.append(partial(_answer, done, None, error))
-                for item in self._hub.due(now, _BATCH):
-                    activities += self._run_orchestrator(item)
-        except sqlite3.Error as error:
-            problem = HubError(f"The task hub cannot be written ({error}). Nothing of it is lost; free the disk.")
-            log.error("%s", problem)
+        except (sqlite3.Error, HubError) as error:
+            problem = self._outage.begin(error)
             for _, done in changes:
                 _answer(done, None, problem)
+            self._idle.set()
             await self._clock.wait(None, False)
             return
+        self._outage.end()
         self._waiting.extend(activities)
         for answer in outcomes:
             answer()
@@ -261,7 +288,7 @@ class Dispatcher:
         if old is not None and not old.status.is_terminal:
             reason = str(InstanceExists(old.status.name))
             event = events.sub_orchestration_failed(now, parent.task_id, reason, None)
-            self._hub.put_message(parent.instance_id, parent.execution_id, now, event)
+            self._hub.deliver(parent.instance_id, parent.execution_id, now, event)
             return
         record = Record(
             id=child.instance_id,

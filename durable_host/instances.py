@@ -136,7 +136,7 @@ class Instances:
                     f"{record.status.name} state."
                 )
             now = self._clock.now()
-            self._hub.put_message(instance_id, None, now, event(now))
+            self._hub.deliver(instance_id, None, now, event(now))
 
         await self._inbox.submit(send)
 
@@ -189,7 +189,7 @@ class Instances:
         for child in children:
             self._rewind(child, reason)
         if not children:
-            self._hub.put_message(instance_id, record.execution_id, now, events.generic_event(now, reason))
+            self._hub.deliver(instance_id, record.execution_id, now, events.generic_event(now, reason))
 
     async def purge(self, instance_id: str) -> None:
         """Remove a finished instance and its history.
@@ -237,7 +237,7 @@ def put_start(hub: TaskHub, record: Record, generation: int | None) -> None:
         version=record.version,
         parent=record.parent,
     )
-    hub.put_message(record.id, record.execution_id, record.created_at, event)
+    hub.deliver(record.id, record.execution_id, record.created_at, event)
 
 
 def _failed_children(history: list[events.JSON]) -> list[str]:

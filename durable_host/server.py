@@ -21,7 +21,7 @@ from durable_host.bodies import Bodies
 from durable_host.callers import Callers
 from durable_host.clock import Clock
 from durable_host.dispatcher import Dispatcher
-from durable_host.errors import FunctionFailed
+from durable_host.errors import FunctionFailed, HubError
 from durable_host.events import JSON, compact, stamp
 from durable_host.function_json import Function
 from durable_host.functions import FunctionApp
@@ -101,6 +101,8 @@ class Server:
             raise  # Such as a body over the limit: aiohttp's own answer.
         except ConnectionError:
             response = web.Response(status=400)  # The caller has gone while it sent its body.
+        except HubError as error:
+            response = _json(503, {"Message": str(error)})
         except sqlite3.Error as error:
             response = _json(503, {"Message": f"The task hub cannot be read ({error})."})
         except Exception:  # The last 500: a bug here must not take the other work down.

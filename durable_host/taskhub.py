@@ -16,13 +16,14 @@ from typing import Any, Self
 
 from durable_host.episode import Decision
 from durable_host.events import Parent, Status, from_microseconds, microseconds
-from durable_host.hub_file import open_hub
+from durable_host.hub_file import Place, open_hub
 from durable_host.records import Activity, Filter, Record, WorkItem
 
 _COLUMNS = (
     "id, name, execution_id, status, input, output, custom_status, version, parent, generation, created_at, "
     "updated_at"
 )
+_ARRIVED = 2**60  # Taken off the instant of a message that has arrived, so that it is below every clock's.
 
 
 class TaskHub:
@@ -36,6 +37,8 @@ class TaskHub:
         self._db = open_hub(path)
         self.key = self._setting("code") or ""
         self.skipped = timedelta(microseconds=int(self._setting("skipped") or 0))
+        self._place = Place(path.absolute())
+        self._place.check()  # Now, as the first read makes the log.
 
     def close(self) -> None:
         """Close the file; what was not committed is gone."""
@@ -59,7 +62,11 @@ class TaskHub:
 
     @contextmanager
     def batch(self) -> Iterator[None]:
-        """One transaction: on disk when the block ends, undone whole when it raises."""
+        """One transaction: on disk when the block ends, undone whole when it raises.
+
+        Raises: HubError when the file is no longer where it was.
+        """
+        self._place.check()
         skipped = self.skipped
         self._db.execute("BEGIN IMMEDIATE")
         try:
@@ -83,6 +90,11 @@ class TaskHub:
                 self._db.execute("RELEASE change")
             raise
         self._db.execute("RELEASE change")
+
+    def try_write(self) -> None:
+        """Write, and change nothing. Raises: what a batch raises when nothing can be written."""
+        with self.batch():
+            self._db.execute("UPDATE hub SET value = value")
 
     def save_skipped(self, skipped: timedelta) -> None:
         """Keep how far the clock is ahead, so that time never runs back over a restart."""
@@ -131,6 +143,17 @@ class TaskHub:
             (instance_id, execution_id, microseconds(due_at), event),
         )
 
+    def deliver(self, instance_id: str, execution_id: str | None, at: datetime, event: str) -> None:
+        """Store a message that has arrived: it is due whatever the clock shows, behind those that came before it.
+
+        The system's clock may be set back before an episode takes it.
+        """
+        self._db.execute(
+            "INSERT INTO messages (instance_id, execution_id, due_at, event) VALUES (?, ?, "
+            "max(?, coalesce((SELECT max(due_at) FROM messages WHERE due_at < 0), ?)), ?)",
+            (instance_id, execution_id, microseconds(at) - _ARRIVED, -_ARRIVED, event),
+        )
+
     def delete_messages(self, ids: Iterable[int]) -> None:
         """Remove messages that an episode has taken, or that nobody is there for."""
         self._db.executemany("DELETE FROM messages WHERE id = ?", ((each,) for each in ids))
@@ -138,7 +161,7 @@ class TaskHub:
     def finish_activity(self, activity: Activity, event: str, at: datetime) -> None:
         """An activity has run: its result becomes a message in the step that removes it."""
         self._db.execute("DELETE FROM activities WHERE id = ?", (activity.id,))
-        self.put_message(activity.instance_id, activity.execution_id, at, event)
+        self.deliver(activity.instance_id, activity.execution_id, at, event)
 
     def apply(self, record: Record, decision: Decision, timers: Iterable[tuple[datetime, str]]) -> list[Activity]:
         """Commit what an episode decided. `timers` are due instants with the TimerFired that each becomes.
@@ -161,9 +184,7 @@ class TaskHub:
             for due_at, event in timers:
                 self.put_message(instance_id, execution_id, due_at, event)
         if decision.for_parent is not None and record.parent is not None:
-            self.put_message(
-                record.parent.instance_id, record.parent.execution_id, decision.now, decision.for_parent
-            )
+            self.deliver(record.parent.instance_id, record.parent.execution_id, decision.now, decision.for_parent)
         return [
             self._put_activity(instance_id, execution_id, call.task_id, call.name, call.input_text)
             for call in decision.activities
@@ -232,21 +253,24 @@ class TaskHub:
 
     def due(self, now: datetime, limit: int) -> list[WorkItem]:
         """The instances that have messages due, at most `limit`, those first that wait longest."""
+        most = limit * 4
         rows = self._db.execute(
-            "SELECT id, instance_id, execution_id, event FROM messages WHERE due_at <= ? "
-            "ORDER BY due_at, id LIMIT ?",
-            (microseconds(now), limit * 4),
+            "SELECT * FROM (SELECT due_at + ?, id, instance_id, execution_id, event FROM messages "
+            "WHERE due_at < 0 ORDER BY due_at, id LIMIT ?) UNION ALL "
+            "SELECT * FROM (SELECT due_at, id, instance_id, execution_id, event FROM messages "
+            "WHERE due_at BETWEEN 0 AND ? ORDER BY due_at, id LIMIT ?) ORDER BY 1, 2 LIMIT ?",
+            (_ARRIVED, most, microseconds(now), most, most),
         )
         found: dict[str, list[tuple[int, str | None, str]]] = {}
-        for message_id, instance_id, execution_id, event in rows:
+        for _, message_id, instance_id, execution_id, event in rows:
             if instance_id in found or len(found) < limit:
                 found.setdefault(instance_id, []).append((message_id, execution_id, event))
         return [WorkItem(instance_id, tuple(messages)) for instance_id, messages in found.items()]
 
     def next_due(self) -> datetime | None:
-        """When the first message is due; None when none waits."""
+        """When the first message is due, 1970 for one that has arrived; None when none waits."""
         (due_at,) = self._db.execute("SELECT min(due_at) FROM messages").fetchone()
-        return None if due_at is None else from_microseconds(due_at)
+        return None if due_at is None else from_microseconds(max(due_at, 0))
 
     def page(self, where: Filter, first: str, limit: int) -> list[Record]:
         """Up to `limit` instances from the id `first` on, by id in ordinal order."""

@@ -37,6 +37,7 @@ from durable_host.webhook_messages import (
 BASE = "/runtime/webhooks/durabletask"
 RPC_BASE = "/durabletask"
 _DEFAULT_PAGE = 100
+_SHORTEST_NAP_S = 0.01
 
 
 Handler = Callable[["Webhooks", WebhookRequest, Query, tuple[str, ...]], Awaitable[WebhookReply]]
@@ -162,16 +163,18 @@ class Webhooks:
         return WebhookReply(202, compact({"id": instance_id, **urls}), headers)
 
     async def _output(self, instance_id: str, timeout_s: float, interval_s: float) -> WebhookReply | None:
-        deadline = self._clock.now() + timedelta(seconds=timeout_s)
+        left_s = timeout_s  # Counted in naps: the system's clock may be set back meanwhile.
         while True:
             record = self._instances.get(instance_id)
             if record.status is Status.Completed:
                 return WebhookReply(200, compact(json_or_text(record.output)))
             if record.status.is_terminal:
                 return WebhookReply(200, compact(status_json(record)))
-            if self._clock.now() >= deadline:
+            if left_s <= 0:
                 return None
-            await self._clock.sleep_until(min(self._clock.now() + timedelta(seconds=interval_s), deadline))
+            nap_s = min(max(interval_s, _SHORTEST_NAP_S), left_s)
+            await self._clock.sleep_until(self._clock.now() + timedelta(seconds=nap_s))
+            left_s -= nap_s
 
     async def _status(self, request: WebhookRequest, query: Query, segments: tuple[str, ...]) -> WebhookReply:
         """Source: recorded, status_running_and_terminate and every final status."""

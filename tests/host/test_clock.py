@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from durable_host import RealClock, SkipClock
+from tests.host.stepped import SteppedClock
 
 HOUR = timedelta(hours=1)
 MOMENT = timedelta(milliseconds=20)
@@ -100,6 +101,20 @@ async def test_sleepers_wake_once_the_clock_shows_their_instant_the_earliest_fir
     clock.release()
     await third
     assert clock.next_sleeper() is None
+
+
+async def test_a_clock_that_is_set_back_lets_nobody_sleep_longer() -> None:
+    clock = SteppedClock()
+    sleeping = asyncio.create_task(clock.sleep_until(clock.now() + HOUR))
+    await clock.wake.wait()
+
+    clock.step -= 24 * HOUR
+    clock.release()
+    assert not sleeping.done()
+    clock.skip_to(clock.now() + HOUR)
+    clock.release()
+
+    await sleeping
 
 
 async def test_a_sleeper_that_gave_up_holds_nobody_up() -> None:

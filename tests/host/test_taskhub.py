@@ -170,11 +170,11 @@ def test_what_a_batch_wrote_is_there_after_a_restart(path: Path) -> None:
     )
     with TaskHub(path) as hub:
         put(hub, full)
-        message(hub, "an-id", AT, "event")
+        message(hub, "an-id", AT, '{"EventType":15}')
 
     with TaskHub(path) as hub:
         assert hub.record("an-id") == full
-        assert due(hub, AT) == [("an-id", ["event"])]
+        assert due(hub, AT) == [("an-id", ['{"EventType":15}'])]
 
 
 def refused() -> None:
@@ -330,6 +330,37 @@ def test_a_message_tells_its_id_and_the_generation_it_is_for(hub: TaskHub) -> No
     with hub.batch():
         hub.delete_messages([item.messages[0][0]])
     assert due(hub, AT) == [("a", ["raised"])]
+
+
+def deliver(hub: TaskHub, instance_id: str, at: datetime, event: str) -> None:
+    with hub.batch():
+        hub.deliver(instance_id, None, at, event)
+
+
+def test_what_has_arrived_is_due_though_the_clock_is_set_back_in_the_order_of_arrival(hub: TaskHub) -> None:
+    deliver(hub, "a", AT + 9 * SECOND, "first")
+    deliver(hub, "a", AT + SECOND, "second")
+
+    assert due(hub, AT) == [("a", ["first", "second"])]
+    next_due = hub.next_due()
+    assert next_due is not None
+    assert next_due < AT
+
+
+def test_what_has_arrived_comes_between_the_timers_that_were_due_before_and_after_it(hub: TaskHub) -> None:
+    message(hub, "a", AT + 2 * SECOND, "3")
+    message(hub, "a", AT, "1")
+    deliver(hub, "a", AT + SECOND, "2")
+
+    assert due(hub, AT + 2 * SECOND) == [("a", ["1", "2", "3"])]
+
+
+def test_many_arrivals_do_not_hold_up_a_timer(hub: TaskHub) -> None:
+    message(hub, "timer", AT, "fired")
+    for number in range(50):
+        deliver(hub, f"instance-{number}", AT + SECOND, "event")
+
+    assert due(hub, AT + SECOND, limit=2)[0] == ("timer", ["fired"])
 
 
 def test_the_next_due_instant_is_the_earliest(hub: TaskHub) -> None:

@@ -12,7 +12,6 @@ from yarl import URL
 
 from durable_host import Host, RealClock
 from durable_host.events import Status, stamp
-from durable_host.instances import put_start
 from durable_host.records import Record
 from durable_host.taskhub import TaskHub
 from durable_host.webhooks import BASE, RPC_BASE
@@ -252,13 +251,12 @@ async def test_a_status_shows_its_history_and_outputs_when_asked(host: Host, cli
 
 
 async def test_a_pending_instance_shows_no_history(tmp_path: Path) -> None:
-    clock = RealClock()
-    later = clock.now() + timedelta(hours=1)
-    record = Record("mine", "T_Instant", "e", Status.Pending, None, None, None, None, None, 0, later, later)
+    now = RealClock().now()
+    record = Record("mine", "T_Instant", "e", Status.Pending, None, None, None, None, None, 0, now, now)
     with TaskHub(tmp_path / "hub.db") as hub, hub.batch():
-        put_start(hub, record, 0)
+        hub.put_instance(record)  # Without the message that would start it.
 
-    async with Host(GOLDEN_APP, hub=tmp_path / "hub.db", clock=clock) as host, ClientSession(host.url) as client:
+    async with Host(GOLDEN_APP, hub=tmp_path / "hub.db") as host, ClientSession(host.url) as client:
         status, shown, _ = await call(client, "GET", "/instances/mine?showHistory=true")
 
     assert (status, shown["runtimeStatus"]) == (202, "Pending")

@@ -89,7 +89,9 @@ class Invariants:
         self.check_hub(host.hub)
         for execution_id in self._ledger.acknowledged - self._episodes.keys():
             self._world.violated(f"{execution_id} was acknowledged and never ran")
-        for execution_id in self._ledger.refused & self._episodes.keys():
+        kept = {execution_id for execution_id, episode in self._episodes.items() if episode.committed}
+        kept |= {record.execution_id for record in host.instances.page(Filter(), "", 1000)}
+        for execution_id in self._ledger.refused & kept:
             self._world.violated(f"{execution_id} was refused and ran")
         if host.hub.next_due() is not None or host.hub.activities():
             self._world.violated("work is left, and nobody is there for it")
