@@ -185,9 +185,8 @@ async def test_what_was_accepted_before_a_jump_runs_at_once(jump: timedelta, tmp
         # The host was killed after it had answered, before it ran them.
         text = json.dumps(json.dumps("x"))  # As the SDK's client sends it.
         for each in ids:
-            put_start(
-                hub, Record(each, "T_Instant", each, Status.Pending, "1", None, None, None, None, 0, now, now), 0
-            )
+            record = Record(each, "T_Instant", each, Status.Pending, text, None, None, None, None, 0, now, now)
+            put_start(hub, record, 0)
 
     clock.step += jump
     async with Host(GOLDEN_APP, hub=tmp_path / "hub.db", clock=clock) as host:
