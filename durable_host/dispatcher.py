@@ -10,7 +10,7 @@ import sqlite3
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -203,6 +203,9 @@ class Dispatcher:
                         outcomes.append(partial(_answer, done, None, error))
         except (sqlite3.Error, HubError) as error:
             problem = self._outage.begin(error)
+            with suppress(sqlite3.Error, HubError):
+                # Where only the sync has failed, the log holds what is refused now: write over it.
+                self._hub.try_write()
             for _, done in changes:
                 _answer(done, None, problem)
             self._idle.set()

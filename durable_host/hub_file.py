@@ -14,6 +14,7 @@ from durable_host.errors import HubError
 
 _APPLICATION_ID = 0x44544855  # Tells a task hub from other SQLite files.
 _VERSION = 1
+WRITE = f"PRAGMA user_version={_VERSION}"  # Writes a page, whether or not anything changes.
 _SCHEMA = """
 CREATE TABLE hub (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE instances (
@@ -181,7 +182,7 @@ def _make(db: sqlite3.Connection) -> None:
     for statement in _STATEMENTS:
         db.execute(statement)
     db.execute(f"PRAGMA application_id={_APPLICATION_ID}")
-    db.execute(f"PRAGMA user_version={_VERSION}")
+    db.execute(WRITE)
     db.execute(f"PRAGMA schema_version={secrets.randbelow(2**30) + 1000}")  # The schema never changes after this.
     db.execute("INSERT INTO hub VALUES ('code', ?)", (secrets.token_urlsafe(32),))
 

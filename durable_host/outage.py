@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 
 class Outage:
-    """Told of each failure and success; the console hears of the first of each in a row.
+    """Told of each batch's failure or success; the console hears of the first of each in a row.
 
     `problem` is what is wrong now, None when nothing is.
     """
@@ -23,7 +23,7 @@ class Outage:
     def begin(self, error: sqlite3.Error | HubError) -> HubError:
         """The hub did not take a batch; returns what its callers are told."""
         problem = _explained(error)
-        if self.problem is None or str(problem) != str(self.problem):
+        if self.problem is None:
             log.error("%s", problem)
         self.problem = problem
         return problem

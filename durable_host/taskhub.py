@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from durable_host.episode import Decision
 from durable_host.events import Parent, Status, from_microseconds, microseconds
-from durable_host.hub_file import Place, open_hub
+from durable_host.hub_file import WRITE, Place, open_hub
 from durable_host.records import Activity, Filter, Record, WorkItem
 
 _COLUMNS = (
@@ -94,7 +94,7 @@ class TaskHub:
     def try_write(self) -> None:
         """Write, and change nothing. Raises: what a batch raises when nothing can be written."""
         with self.batch():
-            self._db.execute("UPDATE hub SET value = value")
+            self._db.execute(WRITE)
 
     def save_skipped(self, skipped: timedelta) -> None:
         """Keep how far the clock is ahead, so that time never runs back over a restart."""

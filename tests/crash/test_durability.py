@@ -1,75 +1,16 @@
 """What the host answers is on disk by then; what it cannot write, it does not answer."""
 
-import shutil
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from aiohttp import ClientSession
 
 from durable_host import Host
-from durable_host.events import EventType, parse
-from durable_host.taskhub import TaskHub
 from sandbox.server import Sandbox
-from tests.crash.clock import START, FrozenClock
-from tests.crash.scenario import INSTANCES, ORCHESTRATORS
+from tests.crash.changes import REQUESTS, Request, taken
+from tests.crash.clock import FrozenClock
 from tests.host.disk import full_disk
-
-MONITOR = {"repo": "octo/cat", "phone": "+14255550167"}
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A change that a client asks for, and how the files tell that it has been taken."""
-
-    method: str
-    path: str
-    is_taken: Callable[[TaskHub], bool]
-    body: Any = None
-
-
-def is_there(instance_id: str) -> Callable[[TaskHub], bool]:
-    return lambda hub: hub.record(instance_id) is not None
-
-
-def is_gone(instance_id: str) -> Callable[[TaskHub], bool]:
-    return lambda hub: hub.record(instance_id) is None
-
-
-def has_started_over(instance_id: str) -> Callable[[TaskHub], bool]:
-    return lambda hub: (record := hub.record(instance_id)) is not None and record.generation == 1
-
-
-def has(instance_id: str, kind: EventType) -> Callable[[TaskHub], bool]:
-    """Whether this event waits for the instance, or has reached it."""
-
-    def find(hub: TaskHub) -> bool:
-        waiting = [item for item in hub.due(START + timedelta(days=99), 99) if item.instance_id == instance_id]
-        texts = [text for item in waiting for _, _, text in item.messages]
-        return any(event["EventType"] == kind for event in parse([*hub.history(instance_id), *texts]))
-
-    return find
-
-
-REQUESTS = {
-    "a monitor": Request("POST", "/orchestrators/E3_Monitor/new", is_there("new"), MONITOR),
-    "a start": Request("POST", f"{ORCHESTRATORS}/Gate/new", is_there("new")),
-    "an event": Request(
-        "POST", f"{INSTANCES}/gate/raiseEvent/other", has("gate", EventType.EVENT_RAISED), "value"
-    ),
-    "terminate": Request("POST", f"{INSTANCES}/gate/terminate", has("gate", EventType.EXECUTION_TERMINATED)),
-    "suspend": Request("POST", f"{INSTANCES}/gate/suspend", has("gate", EventType.EXECUTION_SUSPENDED)),
-    "resume": Request("POST", f"{INSTANCES}/held/resume", has("held", EventType.EXECUTION_RESUMED)),
-    "rewind": Request("POST", f"{INSTANCES}/failed/rewind", has("failed", EventType.GENERIC_EVENT)),
-    "restart": Request(
-        "POST", f"{INSTANCES}/ended/restart?restartWithNewInstanceId=false", has_started_over("ended")
-    ),
-    "purge": Request("DELETE", f"{INSTANCES}/ended", is_gone("ended")),
-    "purge of many": Request("DELETE", f"{INSTANCES}?createdTimeFrom=2000-01-01", is_gone("ended")),
-}
 
 
 @pytest.fixture(params=list(REQUESTS.values()), ids=list(REQUESTS))
@@ -88,15 +29,6 @@ async def host(crash_app: Path, sandbox: Sandbox, tmp_path: Path) -> AsyncIterat
         await host.suspend("held")
         await host.advance(1)
         yield host
-
-
-def taken(request: Request, hub: Path, folder: Path) -> bool:
-    """Whether what lies on the disk has the change."""
-    folder.mkdir()
-    for file in hub.parent.glob(f"{hub.name}*"):
-        shutil.copy(file, folder)
-    with TaskHub(folder / hub.name) as copy:
-        return request.is_taken(copy)
 
 
 async def test_what_is_answered_is_on_disk(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from durable_host import Host, HostError
-from durable_host.errors import HubError, NotAllowed
+from durable_host.errors import HubError, InstanceFinished, NotAllowed
 from durable_host.events import Status
 from durable_host.records import Filter
 from durable_host.taskhub import TaskHub
@@ -111,7 +111,7 @@ async def _work(host: Host, world: World, clients: list[Client]) -> None:
     while live := [each for each in host.instances.page(Filter(), "", 1000) if not each.status.is_terminal]:
         for record in live:
             if record.status is Status.Suspended:
-                with suppress(HubError, NotAllowed):
+                with suppress(HubError, InstanceFinished, NotAllowed):
                     await host.resume(record.id)
         await world.pause(longest_s=100)
     await host.idle()
