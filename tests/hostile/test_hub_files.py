@@ -1,0 +1,394 @@
+"""Hub files that are damaged, foreign, newer, locked or out of place: refused with a remedy, left as they are."""
+
+import asyncio
+import os
+import random
+import shutil
+import socket
+import sqlite3
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+
+from durable_host import Host
+from durable_host.errors import HubError
+from durable_host.events import parse
+from durable_host.records import Filter
+from durable_host.taskhub import TaskHub
+from tests.hostile.conftest import GOLDEN_APP, Count
+from tests.hostile.process import refused
+
+INSTANCES = 60
+
+
+async def _fill(hub: Path, name: str) -> None:
+    """Run some instances to their end, and leave others waiting."""
+    async with Host(GOLDEN_APP, hub=hub) as host:
+        for number in range(INSTANCES):
+            await host.start("T_Hello", f"{name} {number}", f"{name}-{number}")
+            await host.start("T_WaitEvent", None, f"{name}-waits-{number}")
+        await host.idle()
+
+
+def _fill_and_die(hub: Path, name: str) -> None:
+    """Have a hub that nobody has closed: with the end of its work in its log."""
+
+    async def run() -> None:
+        await _fill(hub, name)
+        async with Host(GOLDEN_APP, hub=hub) as host:
+            for number in range(5):
+                await host.wait(await host.start("T_Hello", "late", f"{name}-late-{number}"))
+            os._exit(0)
+
+    asyncio.run(run())
+
+
+@pytest.fixture(scope="module")
+def hubs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`closed.db`, and two hubs of dead hosts with their logs: `dead.db` and `other.db`."""
+    folder = tmp_path_factory.mktemp("hubs")
+    asyncio.run(_fill(folder / "closed.db", "closed"))
+    processes = get_context("forkserver")
+    for name in ("dead", "other"):
+        process = processes.Process(target=_fill_and_die, args=(folder / f"{name}.db", name))
+        process.start()
+        process.join()
+        assert (folder / f"{name}.db-wal").stat().st_size > 0
+    return folder
+
+
+def copy(hubs: Path, name: str, folder: Path) -> Path:
+    """The hub's file, with its log if it has one."""
+    hub = folder / "hub.db"
+    for suffix in ("", "-wal"):
+        if (hubs / f"{name}.db{suffix}").exists():
+            shutil.copy(hubs / f"{name}.db{suffix}", f"{hub}{suffix}")
+    return hub
+
+
+def contents(folder: Path) -> dict[str, bytes | None]:
+    """What lies in a folder; None for what is no file."""
+    return {each.name: each.read_bytes() if each.is_file() else None for each in sorted(folder.iterdir())}
+
+
+def assert_is_refused(hub: Path) -> str:
+    """It is refused in one line with a remedy, and nothing beside it has changed."""
+    before = contents(hub.parent)
+    with pytest.raises(HubError) as refusal:
+        TaskHub(hub)
+    assert contents(hub.parent) == before
+    said = str(refusal.value)
+    assert "\n" not in said
+    assert said.startswith(f"{hub}")
+    assert said.endswith("or choose another with --hub.") or "; choose another with --hub." in said
+    return said
+
+
+def is_refused_or_whole(hub: Path) -> bool:
+    """Whether a hub is refused; one that is not can be read from end to end."""
+    before = contents(hub.parent)
+    try:
+        opened = TaskHub(hub)
+    except HubError:
+        assert contents(hub.parent) == before
+        return True
+    with opened:
+        for record in opened.page(Filter(), "", 1000):
+            parse(opened.history(record.id))
+        opened.activities()
+    return False
+
+
+@pytest.fixture
+def memory() -> Iterator[Path]:
+    """A folder in memory where there is one."""
+    shm = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=shm if shm.is_dir() else None) as folder:
+        yield Path(folder)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("name", ["closed", "dead"])
+def test_a_hub_with_a_flipped_bit_is_refused_or_can_be_read_whole(
+    name: str, hubs: Path, memory: Path, count: Count, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chance = random.Random(name)
+    cases, found = 150, 0
+    for _ in range(cases):
+        hub = copy(hubs, name, memory)
+        data = bytearray(hub.read_bytes())
+        data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+        hub.write_bytes(data)
+
+        found += is_refused_or_whole(hub)
+
+    # SQLite keeps no checksums: what is still text, JSON and in order looks whole.
+    assert found > cases / 10
+    with capsys.disabled():
+        print(f"\n{found} of {cases} flipped bits were found")
+    count(cases)
+
+
+@pytest.mark.timeout(60)
+def test_a_hub_that_was_cut_is_refused(hubs: Path, memory: Path, count: Count) -> None:
+    good = (hubs / "closed.db").read_bytes()
+    chance = random.Random(1)
+    # SQLite takes a file of one byte for an empty one, so the shortest has two.
+    ends = [2, 15, 16, 99, 100, 511, 512, 4095, 4096, 4097, len(good) - 4096, len(good) - 1]
+    lengths = ends + [chance.randrange(1, len(good)) for _ in range(50)]
+
+    for length in lengths:
+        (memory / "hub.db").write_bytes(good[:length])
+
+        said = assert_is_refused(memory / "hub.db")
+        assert "is no SQLite file, or a damaged one; move it away" in said
+    count(len(lengths))
+
+
+def test_a_hub_with_a_page_of_garbage_is_refused(hubs: Path, memory: Path, count: Count) -> None:
+    good = (hubs / "closed.db").read_bytes()
+    chance = random.Random(1)
+    pages = range(0, len(good), 4096)
+
+    for at in pages:
+        (memory / "hub.db").write_bytes(good[:at] + chance.randbytes(4096) + good[at + 4096 :])
+
+        assert_is_refused(memory / "hub.db")
+    count(len(pages))
+
+
+def _text(path: Path, stack: ExitStack) -> None:
+    path.write_text("Buy milk.\n" * 1000)
+
+
+def _notes(path: Path, stack: ExitStack) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE notes (text)")
+
+
+def _notes_in_use(path: Path, stack: ExitStack) -> None:
+    """As a program leaves it that was killed: part of it is in the log."""
+    with closing(sqlite3.connect(path.with_name("live.db"))) as db:
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("CREATE TABLE notes (text)")
+        for suffix in ("", "-wal", "-shm"):
+            shutil.copy(f"{path.with_name('live.db')}{suffix}", f"{path}{suffix}")
+
+
+def _notes_half_written(path: Path, stack: ExitStack) -> None:
+    """As a program leaves it that was killed in the middle of a transaction: the journal would undo it."""
+    _notes(path, stack)
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("PRAGMA cache_size=2")
+        db.execute("BEGIN")
+        db.executemany("INSERT INTO notes VALUES (?)", (("x" * 3000,) for _ in range(50)))
+        for suffix in ("", "-journal"):
+            shutil.copy(f"{path}{suffix}", f"{path.with_name('copy')}{suffix}")
+        db.execute("ROLLBACK")
+    for suffix in ("", "-journal"):
+        path.with_name(f"copy{suffix}").replace(f"{path}{suffix}")
+
+
+def _newer(path: Path, stack: ExitStack) -> None:
+    with TaskHub(path):
+        pass
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA user_version=2")
+
+
+def _newer_in_its_log(path: Path, stack: ExitStack) -> None:
+    with TaskHub(path.with_name("live.db")):
+        pass
+    with closing(sqlite3.connect(path.with_name("live.db"))) as db:
+        db.execute("PRAGMA user_version=2")
+        for suffix in ("", "-wal"):
+            shutil.copy(f"{path.with_name('live.db')}{suffix}", f"{path}{suffix}")
+
+
+def _without_a_table(path: Path, stack: ExitStack) -> None:
+    with TaskHub(path):
+        pass
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("DROP TABLE activities")
+
+
+def _folder(path: Path, stack: ExitStack) -> None:
+    path.mkdir()
+
+
+def _pipe(path: Path, stack: ExitStack) -> None:
+    os.mkfifo(path)
+
+
+def _socket(path: Path, stack: ExitStack) -> None:
+    listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+    folder = os.open(path.parent, os.O_RDONLY)
+    stack.callback(os.close, folder)
+    listener.bind(f"/proc/self/fd/{folder}/{path.name}")  # The path itself may be too long for a socket.
+
+
+def _device(path: Path, stack: ExitStack) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def _link_to_a_text(path: Path, stack: ExitStack) -> None:
+    _text(path.with_name("notes.txt"), stack)
+    path.symlink_to(path.with_name("notes.txt"))
+
+
+def _locked(path: Path, stack: ExitStack) -> None:
+    with TaskHub(path):
+        pass
+    db = stack.enter_context(closing(sqlite3.connect(path, isolation_level=None)))
+    db.execute("PRAGMA locking_mode=EXCLUSIVE")
+    db.execute("BEGIN EXCLUSIVE")
+
+
+STRANGERS: dict[str, tuple[Callable[[Path, ExitStack], None], str]] = {
+    "a text": (_text, "is no SQLite file"),
+    "another program's": (_notes, "is an SQLite file, but no task hub"),
+    "another program's, with a log": (_notes_in_use, "is an SQLite file, but no task hub"),
+    "another program's, with a journal": (_notes_half_written, "is an SQLite file, but no task hub"),
+    "a newer host's": (_newer, "was written by a newer version of this host (hub version 2"),
+    "a newer host's, in its log": (
+        _newer_in_its_log,
+        "was written by a newer version of this host (hub version 2",
+    ),
+    "a hub without a table": (_without_a_table, "is no SQLite file, or a damaged one"),
+    "a folder": (_folder, "it is no file"),
+    "a pipe": (_pipe, "it is no file"),
+    "a socket": (_socket, "it is no file"),
+    "a device": (_device, "it is no file"),
+    "a link to a text": (_link_to_a_text, "is no SQLite file"),
+    "a locked hub": (_locked, "another host has this task hub open"),
+}
+
+
+@pytest.mark.parametrize("kind", STRANGERS)
+def test_what_is_no_hub_of_this_host_is_refused_with_its_reason(kind: str, tmp_path: Path) -> None:
+    make, reason = STRANGERS[kind]
+    with ExitStack() as stack:
+        make(tmp_path / "hub.db", stack)
+
+        assert reason in assert_is_refused(tmp_path / "hub.db")
+
+
+@pytest.mark.parametrize("kind", ["a text", "another program's, with a log", "a newer host's", "a pipe"])
+async def test_the_command_says_so_in_one_line_and_ends_with_1(kind: str, tmp_path: Path) -> None:
+    make, reason = STRANGERS[kind]
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    with ExitStack() as stack:
+        make(folder / "hub.db", stack)
+        before = contents(folder)
+
+        code, errors = await refused("--script-root", GOLDEN_APP, "--hub", folder / "hub.db")
+
+    assert code == 1
+    assert errors.startswith(f"durable_host: {folder / 'hub.db'}: ")
+    assert reason in errors
+    assert errors.count("\n") == 1
+    assert contents(folder) == before
+
+
+# Logs.
+
+
+def test_a_log_of_another_hub_is_refused(hubs: Path, tmp_path: Path, count: Count) -> None:
+    cases = [("dead", "other"), ("other", "dead"), ("closed", "dead"), ("closed", "other")]
+    for file, log in cases:
+        hub = copy(hubs, file, tmp_path)
+        shutil.copy(hubs / f"{log}.db-wal", f"{hub}-wal")
+
+        assert "the log beside it, hub.db-wal, is another hub's" in assert_is_refused(hub)
+    count(len(cases))
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_log_whose_hub_is_lost_is_refused(is_there: bool, hubs: Path, tmp_path: Path) -> None:
+    hub = copy(hubs, "dead", tmp_path)
+    hub.unlink()
+    if is_there:
+        hub.touch()
+
+    assert "is empty or not there, but its log hub.db-wal is" in assert_is_refused(hub)
+
+
+def test_a_hub_that_lost_its_log_opens_as_it_was_when_it_had_none(hubs: Path, tmp_path: Path) -> None:
+    hub = copy(hubs, "dead", tmp_path)
+    hub.with_name("hub.db-wal").unlink()
+
+    with TaskHub(hub) as opened:
+        ids = {record.id for record in opened.page(Filter(), "", 1000)}
+
+    assert len(ids) == 2 * INSTANCES
+    assert "dead-late-0" not in ids
+
+
+def test_a_refused_hub_opens_once_it_is_put_right(hubs: Path, tmp_path: Path) -> None:
+    hub = copy(hubs, "dead", tmp_path)
+    own = hub.with_name("hub.db-wal").read_bytes()
+    shutil.copy(hubs / "other.db-wal", f"{hub}-wal")
+    assert_is_refused(hub)
+
+    hub.with_name("hub.db-wal").write_bytes(own)
+
+    with TaskHub(hub) as opened:
+        assert len(opened.page(Filter(), "", 1000)) == 2 * INSTANCES + 5
+
+
+# Read-only.
+
+
+@contextmanager
+def read_only_mount(folder: Path) -> Iterator[None]:
+    """A folder that nobody can write in, root neither."""
+    done = subprocess.run(["mount", "--bind", folder, folder], capture_output=True)
+    if done.returncode != 0:
+        pytest.skip(f"mount is not allowed here: {done.stderr.decode().strip()}")
+    try:
+        subprocess.run(["mount", "-o", "remount,ro,bind", folder], check=True)
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+@contextmanager
+def read_only_file(folder: Path) -> Iterator[None]:
+    """Files that nobody can write, root neither."""
+    if os.geteuid() != 0:
+        for file in folder.iterdir():
+            file.chmod(0o400)
+        yield
+        return
+    files = list(folder.iterdir())
+    done = subprocess.run(["chattr", "+i", *files], capture_output=True)
+    if done.returncode != 0:
+        pytest.skip(f"root writes to any file here: {done.stderr.decode().strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["chattr", "-i", *files], check=True)
+
+
+@pytest.mark.parametrize("name", ["closed", "dead", None])
+@pytest.mark.parametrize("read_only", [read_only_mount, read_only_file])
+def test_a_hub_that_cannot_be_written_is_refused(
+    read_only: Callable[[Path], AbstractContextManager[None]], name: str | None, hubs: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    if name is not None:
+        copy(hubs, name, folder)
+    elif read_only is read_only_file:
+        (folder / "hub.db").touch()
+
+    with read_only(folder):
+        said = assert_is_refused(folder / "hub.db")
+
+    assert "cannot be used (" in said or "cannot be opened (" in said
