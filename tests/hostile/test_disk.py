@@ -387,3 +387,17 @@ async def test_a_disk_that_is_full_calls_no_function_again_and_again(
         "ERROR",
         "WARNING",
     ]
+
+
+@pytest.mark.parametrize("disk", ["sync EIO"], indirect=True)
+async def test_what_was_written_but_not_synced_and_so_refused_is_not_there_after_a_kill(
+    app: Path, disk: Disk, gate: tuple[str, asyncio.Event, asyncio.Event], tmp_path: Path
+) -> None:
+    request = REQUESTS["a start"]
+    async with busy_host(app, disk, gate[0]) as (host, caller):
+        await gate[1].wait()
+        with disk.broken(host):
+            assert (await caller.change(request))[0] == 503
+            await host.end(signal.SIGKILL)
+
+    assert not taken(request, disk.hub, tmp_path / "copy")
