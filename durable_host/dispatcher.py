@@ -109,6 +109,11 @@ class Dispatcher:
         except sqlite3.Error:
             return now
 
+    @property
+    def problem(self) -> HubError | None:
+        """Why the hub cannot be written now; None when it can."""
+        return self._outage.problem
+
     async def _rest(self, due: datetime | None) -> None:
         is_idle = self._running == 0 and not self._activities
         if is_idle:

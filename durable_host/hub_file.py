@@ -5,7 +5,6 @@ Not here: what is read and written (`taskhub`).
 
 import secrets
 import sqlite3
-from collections import deque
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,14 +51,6 @@ CREATE TABLE activities (
     input TEXT
 );
 """
-_LAST = 253_402_300_799_999_999  # The year 9999 ends, in microseconds since 1970.
-_CHECKS = (
-    "SELECT 1 FROM hub WHERE key = 'skipped' AND (length(value) > 18 OR value GLOB '*[^0-9]*')",
-    "SELECT 1 FROM instances WHERE status NOT BETWEEN 0 AND 7 OR NOT json_valid(coalesce(parent, 0)) "
-    f"OR created_at NOT BETWEEN 0 AND {_LAST} OR updated_at NOT BETWEEN 0 AND {_LAST}",
-    "SELECT 1 FROM history WHERE NOT json_valid('[' || events || ']')",
-    "SELECT 1 FROM messages WHERE NOT json_valid('[' || event || ']')",
-)
 _STATEMENTS = tuple(filter(None, (statement.strip() for statement in _SCHEMA.split(";\n"))))
 
 
@@ -188,17 +179,11 @@ def _make(db: sqlite3.Connection) -> None:
 
 
 def _check(db: sqlite3.Connection) -> None:
-    """Look through the whole file for damage, which takes 0.8 s for 100,000 instances."""
-    (found,) = db.execute("PRAGMA integrity_check(1)").fetchone()
+    """Look through the file for damage: 0.3 s for 100,000 instances. SQLite sees none within a text."""
+    (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
     there = {sql for (sql,) in db.execute("SELECT sql FROM sqlite_schema")}
     if found != "ok" or not there.issuperset(_STATEMENTS):
         raise sqlite3.DatabaseError("malformed")
-    # SQLite sees no damage within a text; nearly all of ours is JSON.
-    for check in _CHECKS:
-        if db.execute(check).fetchone() is not None:
-            raise sqlite3.DatabaseError("malformed")
-    for table in ("hub", "instances", "history", "messages", "activities"):
-        deque(db.execute(f"SELECT * FROM {table}"), maxlen=0)  # It raises for what is no UTF-8.
 
 
 def _explain(path: Path, error: sqlite3.Error) -> str:

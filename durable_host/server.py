@@ -208,8 +208,14 @@ class Server:
             try:
                 answer = await self._bindings.run_http(function, call, str(invocation))
             except FunctionFailed as failure:
-                self._log_executed(function, invocation, started, failure)
-                return web.Response(status=500)
+                problem = self._dispatcher.problem
+                if problem is None:
+                    text = f"\nResult: Failure\nException: {failure}\nStack: {failure.stack}"
+                    self._log_executed(function, invocation, started, text)
+                    return web.Response(status=500)
+                # The hub did not take what the function asked for, of which the console knows.
+                self._log_executed(function, invocation, started, "")
+                return _json(503, {"Message": str(problem)})
         self._log_executed(function, invocation, started, None)
         response = web.Response(status=answer.status, body=answer.body or None)
         response.headers.popall("Content-Type", None)
@@ -218,22 +224,21 @@ class Server:
         return response
 
     def _log_executed(
-        self, function: Function, invocation: uuid.UUID, started: datetime, failure: FunctionFailed | None
+        self, function: Function, invocation: uuid.UUID, started: datetime, problem: str | None
     ) -> None:
         took_ms = (self._clock.now() - started) // timedelta(milliseconds=1)
-        if failure is None:
+        if problem is None:
             log.info(
                 "Executed 'Functions.%s' (Succeeded, Id=%s, Duration=%dms)", function.name, invocation, took_ms
             )
-            return
-        log.error(
-            "Executed 'Functions.%s' (Failed, Id=%s, Duration=%dms)\nResult: Failure\nException: %s\nStack: %s",
-            function.name,
-            invocation,
-            took_ms,
-            failure,
-            failure.stack,
-        )
+        else:
+            log.error(
+                "Executed 'Functions.%s' (Failed, Id=%s, Duration=%dms)%s",
+                function.name,
+                invocation,
+                took_ms,
+                problem,
+            )
 
 
 async def _send(request: web.BaseRequest, response: web.StreamResponse) -> None:

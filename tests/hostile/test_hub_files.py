@@ -89,8 +89,8 @@ def assert_is_refused(hub: Path) -> str:
     return said
 
 
-def is_refused_or_whole(hub: Path) -> bool:
-    """Whether a hub is refused; one that is not can be read from end to end."""
+def is_found(hub: Path) -> bool:
+    """Whether damage is found: by refusing the hub, which stays as it is, or by reading it from end to end."""
     before = contents(hub.parent)
     try:
         opened = TaskHub(hub)
@@ -98,9 +98,12 @@ def is_refused_or_whole(hub: Path) -> bool:
         assert contents(hub.parent) == before
         return True
     with opened:
-        for record in opened.page(Filter(), "", 1000):
-            parse(opened.history(record.id))
-        opened.activities()
+        try:
+            for record in opened.page(Filter(), "", 1000):
+                parse(opened.history(record.id))
+            opened.activities()
+        except (sqlite3.Error, ValueError):
+            return True
     return False
 
 
@@ -114,7 +117,7 @@ def memory() -> Iterator[Path]:
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("name", ["closed", "dead"])
-def test_a_hub_with_a_flipped_bit_is_refused_or_can_be_read_whole(
+def test_a_hub_with_a_flipped_bit_is_refused_or_told_where_it_is_read(
     name: str, hubs: Path, memory: Path, count: Count, capsys: pytest.CaptureFixture[str]
 ) -> None:
     chance = random.Random(name)
@@ -125,7 +128,7 @@ def test_a_hub_with_a_flipped_bit_is_refused_or_can_be_read_whole(
         data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
         hub.write_bytes(data)
 
-        found += is_refused_or_whole(hub)
+        found += is_found(hub)
 
     # SQLite keeps no checksums: what is still text, JSON and in order looks whole.
     assert found > cases / 10
@@ -139,7 +142,7 @@ def test_a_hub_that_was_cut_is_refused(hubs: Path, memory: Path, count: Count) -
     good = (hubs / "closed.db").read_bytes()
     chance = random.Random(1)
     # SQLite takes a file of one byte for an empty one, so the shortest has two.
-    ends = [2, 15, 16, 99, 100, 511, 512, 4095, 4096, 4097, len(good) - 4096, len(good) - 1]
+    ends = [2, 15, 16, 99, 100, 511, 512, 4095, 4096, 4097, len(good) - 4097, len(good) - 4096]
     lengths = ends + [chance.randrange(1, len(good)) for _ in range(50)]
 
     for length in lengths:
