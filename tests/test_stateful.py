@@ -375,7 +375,7 @@ def test_operations_in_any_order_do_as_the_model_says(record_property: Callable[
     Instances.done.clear()
 
     run_state_machine_as_test(
-        Instances, settings=settings(max_examples=50, stateful_step_count=30, deadline=None, derandomize=True)
+        Instances, settings=settings(max_examples=40, stateful_step_count=30, deadline=None, derandomize=True)
     )
 
     rules = {name for name, each in vars(Instances).items() if hasattr(each, "hypothesis_stateful_rule")}

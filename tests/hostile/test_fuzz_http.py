@@ -29,9 +29,9 @@ NOT_OF_THE_RECORDED_API = (
     "negative_data_rejection",
     "unsupported_method",
 )
-STATEFUL_RUNS = 4
+STATEFUL_RUNS = 3
 CONFIG = {
-    "generation": {"max-examples": 40, "no-shrink": True},
+    "generation": {"max-examples": 35, "no-shrink": True},
     "checks": {name: {"enabled": False} for name in NOT_OF_THE_RECORDED_API},
     "operations": [
         {
