@@ -8,7 +8,6 @@ import asyncio
 import logging
 import sqlite3
 import uuid
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
@@ -16,24 +15,24 @@ from functools import partial
 
 from durable_host import events
 from durable_host.actions import Answer, parse_answer, parse_failure
+from durable_host.activities import Activities
 from durable_host.bindings import Bindings
 from durable_host.clock import Clock
 from durable_host.episode import ChildStart, decide, open_episode, orchestrator_missing
 from durable_host.errors import FunctionFailed, HostError, HubError, InstanceExists, ProtocolError
 from durable_host.events import Status
-from durable_host.failures import activity_failure
 from durable_host.functions import FunctionApp
 from durable_host.inbox import Inbox
 from durable_host.instances import put_start
+from durable_host.invocations import Invocation
 from durable_host.outage import Outage
-from durable_host.play import Registry, missing_function
+from durable_host.play import Registry
 from durable_host.records import Activity, Record, WorkItem
 from durable_host.taskhub import TaskHub
 from durable_host.watchdog import Watchdog
 
 _BATCH = 32
 _ROUNDS = 5
-_RETRY = timedelta(seconds=1)
 log = logging.getLogger(__name__)
 
 OnEpisode = Callable[[str, str, str, str | FunctionFailed], None]
@@ -66,8 +65,7 @@ class Dispatcher:
         self._registry = Registry(
             tuple(function.name for function in app.orchestrators), tuple(each.name for each in app.activities)
         )
-        self._waiting = deque(hub.activities())
-        self._activities: set[asyncio.Task[None]] = set()
+        self._activities = Activities(hub, inbox, clock, app, bindings, watchdog, self._registry.activities)
         self._running = 0
         self._idle = asyncio.Event()
         self._watched: dict[str, asyncio.Event] = {}
@@ -81,7 +79,7 @@ class Dispatcher:
             while True:
                 self._clock.wake.clear()
                 self._clock.release()
-                self._start_activities()
+                self._activities.start()
                 now = self._clock.now()
                 due = self._next_due(now)
                 if self._inbox or self._outage.problem is not None or (due is not None and due <= now):
@@ -99,8 +97,7 @@ class Dispatcher:
                 event.set()
             raise
         finally:
-            for task in self._activities:
-                task.cancel()
+            self._activities.cancel()
 
     def _next_due(self, now: datetime) -> datetime | None:
         """When the first message is due; when the hub cannot be read, now, so that a batch finds out and tells."""
@@ -115,7 +112,7 @@ class Dispatcher:
         return self._outage.problem
 
     async def _rest(self, due: datetime | None) -> None:
-        is_idle = self._running == 0 and not self._activities
+        is_idle = self._running == 0 and not self._activities.are_running
         if is_idle:
             self._idle.set()
         sleeper = self._clock.next_sleeper()
@@ -217,7 +214,7 @@ class Dispatcher:
             await self._clock.wait(None, False)
             return
         self._outage.end()
-        self._waiting.extend(activities)
+        self._activities.add(activities)
         for answer in outcomes:
             answer()
         for instance_id in self._finished:
@@ -261,34 +258,22 @@ class Dispatcher:
         function = self._app.find(record.name)
         if function is None or function.name not in self._registry.orchestrators:
             return orchestrator_missing(record.name, self._registry)
-        invocation = uuid.uuid4()
-        log.info("Executing 'Functions.%s' (Reason='(null)', Id=%s)", function.name, invocation)
-        started = self._clock.now()
+        invocation = Invocation(function.name, self._clock)
         told: str | FunctionFailed
         try:
             with self._watchdog.watching(function.name):
-                text = told = self._bindings.run_orchestrator(function, context, str(invocation))
+                text = told = self._bindings.run_orchestrator(function, context, invocation.id)
             answer = parse_answer(text)
         except FunctionFailed as failure:
             told = failure
             answer = parse_failure(failure)
         except ProtocolError as error:
             answer = Answer(False, (), error=str(error), raw=True)
-        self._log_executed(function.name, invocation, started, answer.error)
+        # Without the serialized .NET exception that an activity's failure carries.
+        invocation.end(answer.error and answer.error.partition(" \n ")[0])
         if self._on_episode is not None:
             self._on_episode(record.id, function.name, context, told)
         return answer
-
-    def _log_executed(self, name: str, invocation: uuid.UUID, started: datetime, problem: str | None) -> None:
-        took_ms = (self._clock.now() - started) // timedelta(milliseconds=1)
-        if problem is None:
-            log.info("Executed 'Functions.%s' (Succeeded, Id=%s, Duration=%dms)", name, invocation, took_ms)
-        else:
-            # Without the serialized .NET exception that an activity's failure carries.
-            text = problem.partition(" \n ")[0]
-            log.error(
-                "Executed 'Functions.%s' (Failed, Id=%s, Duration=%dms)\n%s", name, invocation, took_ms, text
-            )
 
     def _start_child(self, child: ChildStart, now: datetime) -> None:
         old = self._hub.record(child.instance_id)
@@ -313,47 +298,6 @@ class Dispatcher:
             updated_at=now,
         )
         put_start(self._hub, record, None)
-
-    def _start_activities(self) -> None:
-        while self._waiting and len(self._activities) < self._app.max_activities:
-            task = asyncio.create_task(self._run_activity(self._waiting.popleft()))
-            self._activities.add(task)
-            task.add_done_callback(self._activity_done)
-
-    def _activity_done(self, task: asyncio.Task[None]) -> None:
-        self._activities.discard(task)
-        self._clock.wake.set()
-
-    async def _run_activity(self, activity: Activity) -> None:
-        """Run an activity and hand its result in; while the hub cannot be written, again and again."""
-        event = await self._activity_result(activity)
-        while True:
-            try:
-                change = partial(self._hub.finish_activity, activity, event, self._clock.now())
-                return await self._inbox.submit(change)
-            except HubError:
-                await self._clock.sleep_until(self._clock.now() + _RETRY)
-
-    async def _activity_result(self, activity: Activity) -> str:
-        """The event that the activity ends with."""
-        function = self._app.find(activity.name)
-        if function is None or function.name not in self._registry.activities:
-            text = missing_function(activity.name, "activity", self._registry.activities)
-            return events.task_failed(self._clock.now(), activity.task_id, text, "")
-        invocation = uuid.uuid4()
-        log.info("Executing 'Functions.%s' (Reason='(null)', Id=%s)", function.name, invocation)
-        started = self._clock.now()
-        problem = None
-        try:
-            with self._watchdog.watching(function.name):
-                result = await self._bindings.run_activity(function, activity.input_text, str(invocation))
-            event = events.task_completed(self._clock.now(), activity.task_id, result)
-        except FunctionFailed as failure:
-            reason, details = activity_failure(activity.name, failure)
-            event = events.task_failed(self._clock.now(), activity.task_id, reason, details)
-            problem = f"{reason}\n{failure.stack}"
-        self._log_executed(function.name, invocation, started, problem)
-        return event
 
 
 def _answer(done: "asyncio.Future[object]", value: object, error: HostError | None) -> None:

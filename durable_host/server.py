@@ -9,8 +9,7 @@ import json
 import logging
 import socket
 import sqlite3
-import uuid
-from datetime import MAXYEAR, datetime, timedelta
+from datetime import MAXYEAR, timedelta
 from pathlib import Path
 from urllib.parse import parse_qsl
 
@@ -25,6 +24,7 @@ from durable_host.errors import FunctionFailed, HubError
 from durable_host.events import JSON, compact, stamp
 from durable_host.function_json import Function
 from durable_host.functions import FunctionApp
+from durable_host.invocations import Invocation
 from durable_host.taskhub import TaskHub
 from durable_host.webhook_messages import WebhookRequest
 from durable_host.webhooks import BASE, RPC_BASE, Webhooks
@@ -200,45 +200,25 @@ class Server:
             return await self._run(function, call)
 
     async def _run(self, function: Function, call: HttpCall) -> web.Response:
-        invocation = uuid.uuid4()
         reason = "This function was programmatically called via the host APIs."
-        log.info("Executing 'Functions.%s' (Reason='%s', Id=%s)", function.name, reason, invocation)
-        started = self._clock.now()
+        invocation = Invocation(function.name, self._clock, reason)
         with self._dispatcher.working(function.name):
             try:
-                answer = await self._bindings.run_http(function, call, str(invocation))
+                answer = await self._bindings.run_http(function, call, invocation.id)
             except FunctionFailed as failure:
                 problem = self._dispatcher.problem
                 if problem is None:
-                    text = f"\nResult: Failure\nException: {failure}\nStack: {failure.stack}"
-                    self._log_executed(function, invocation, started, text)
+                    invocation.end(f"Result: Failure\nException: {failure}\nStack: {failure.stack}")
                     return web.Response(status=500)
                 # The hub did not take what the function asked for, of which the console knows.
-                self._log_executed(function, invocation, started, "")
+                invocation.end("")
                 return _json(503, {"Message": str(problem)})
-        self._log_executed(function, invocation, started, None)
+        invocation.end()
         response = web.Response(status=answer.status, body=answer.body or None)
         response.headers.popall("Content-Type", None)
         for name, value in answer.headers:
             response.headers.add(name, value)
         return response
-
-    def _log_executed(
-        self, function: Function, invocation: uuid.UUID, started: datetime, problem: str | None
-    ) -> None:
-        took_ms = (self._clock.now() - started) // timedelta(milliseconds=1)
-        if problem is None:
-            log.info(
-                "Executed 'Functions.%s' (Succeeded, Id=%s, Duration=%dms)", function.name, invocation, took_ms
-            )
-        else:
-            log.error(
-                "Executed 'Functions.%s' (Failed, Id=%s, Duration=%dms)%s",
-                function.name,
-                invocation,
-                took_ms,
-                problem,
-            )
 
 
 async def _send(request: web.BaseRequest, response: web.StreamResponse) -> None:

@@ -14,7 +14,7 @@ ORDER = (
     *("relaxed_json", "settings", "host_json", "routes", "tracebacks"),
     *("converters", "entry_points", "function_json", "functions", "twilio_sms", "http_answers", "bindings"),
     *("records", "hub_file", "taskhub", "inbox", "instances", "history_json"),
-    *("watchdog", "outage", "dispatcher", "webhook_messages", "webhooks"),
+    *("watchdog", "invocations", "activities", "outage", "dispatcher", "webhook_messages", "webhooks"),
     *("callers", "bodies", "server", "sdk", "host"),
     *("console", "guard", "stopping", "__main__"),
 )

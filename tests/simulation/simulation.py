@@ -89,18 +89,23 @@ async def _live(app: Path, hub: Path, world: World, clients: list[Client], invar
     async with host:
         host.hub.trace(world.disk.statement)
         death = asyncio.create_task(clock.died.wait())
+        life = asyncio.create_task(host.run())  # It ends when the host breaks.
         work = asyncio.create_task(_work(host, world, clients))
+        tasks = (death, life, work)
         try:
-            await asyncio.wait((death, work), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if clock.died.is_set():
                 return False
+            if life.done():
+                world.violated(f"the host broke: {life.exception()!r}")
+                return True
             await work
         finally:
             host.hub.trace(None)
             world.disk.mend()
-            for task in (death, work):
+            for task in tasks:
                 task.cancel()
-            await asyncio.wait((death, work))
+            await asyncio.wait(tasks)
         invariants.check_end(host)
     return True
 
