@@ -37,6 +37,8 @@ class TaskHub:
         self._db = open_hub(path)
         self.key = self._setting("code") or ""
         self.skipped = timedelta(microseconds=int(self._setting("skipped") or 0))
+        (last,) = self._db.execute("SELECT max(due_at) FROM messages WHERE due_at < 0").fetchone()
+        self._arrived: int = -_ARRIVED if last is None else last  # What arrives stays behind it.
         self._place = Place(path.absolute())
         self._place.check()  # Now, as the first read makes the log.
 
@@ -138,20 +140,20 @@ class TaskHub:
 
     def put_message(self, instance_id: str, execution_id: str | None, due_at: datetime, event: str) -> None:
         """Store a message; without an execution id it is for whatever generation the instance is in."""
-        self._db.execute(
-            "INSERT INTO messages (instance_id, execution_id, due_at, event) VALUES (?, ?, ?, ?)",
-            (instance_id, execution_id, microseconds(due_at), event),
-        )
+        self._put_message(instance_id, execution_id, microseconds(due_at), event)
 
     def deliver(self, instance_id: str, execution_id: str | None, at: datetime, event: str) -> None:
         """Store a message that has arrived: it is due whatever the clock shows, behind those that came before it.
 
         The system's clock may be set back before an episode takes it.
         """
+        self._arrived = max(self._arrived, microseconds(at) - _ARRIVED)
+        self._put_message(instance_id, execution_id, self._arrived, event)
+
+    def _put_message(self, instance_id: str, execution_id: str | None, due_at: int, event: str) -> None:
         self._db.execute(
-            "INSERT INTO messages (instance_id, execution_id, due_at, event) VALUES (?, ?, "
-            "max(?, coalesce((SELECT max(due_at) FROM messages WHERE due_at < 0), ?)), ?)",
-            (instance_id, execution_id, microseconds(at) - _ARRIVED, -_ARRIVED, event),
+            "INSERT INTO messages (instance_id, execution_id, due_at, event) VALUES (?, ?, ?, ?)",
+            (instance_id, execution_id, due_at, event),
         )
 
     def delete_messages(self, ids: Iterable[int]) -> None:
