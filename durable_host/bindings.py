@@ -12,9 +12,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import contextmanager
-from contextvars import copy_context
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 from azure.functions.meta import Datum
@@ -27,6 +25,7 @@ from durable_host.events import compact, is_too_deep
 from durable_host.function_json import Function
 from durable_host.functions import FunctionApp
 from durable_host.http_answers import HttpAnswer, http_answer
+from durable_host.threads import Threads
 from durable_host.tracebacks import failed
 
 
@@ -111,7 +110,7 @@ class Bindings:
 
     def __init__(self, app: FunctionApp, pool: Executor, client_json: Callable[[], str]) -> None:
         self._app = app
-        self._pool = pool
+        self._threads = Threads(pool)
         self._client_json = client_json
 
     def run_orchestrator(self, function: Function, context_json: str, invocation_id: str | None = None) -> str:
@@ -160,13 +159,13 @@ class Bindings:
                 # A task of its own: when a function cancels its task, that is not the host's stop.
                 result = await asyncio.create_task(_awaited(entry.main, arguments))
         else:
-            result = await self._in_thread(_called, entry.main, arguments)
+            result = await self._threads.run(_called, entry.main, arguments)
         with _reporting():
             outcome = _outcome(function, entry, arguments, result)
         for binding in function.bindings:
             if binding.type == "twilioSms" and binding.name in outcome.written:
                 value = outcome.written[binding.name].value
-                await self._in_thread(twilio_sms.send, binding.properties, value, self._app.twilio)
+                await self._threads.run(twilio_sms.send, binding.properties, value, self._app.twilio)
         return outcome
 
     def _arguments(
@@ -180,10 +179,6 @@ class Bindings:
             call_id = invocation_id or str(uuid.uuid4())
             arguments["context"] = Context(function.name, str(function.folder), call_id, CallStorage(call_id))
         return arguments
-
-    async def _in_thread(self, run: Callable[..., Any], *arguments: Any) -> Any:
-        inside = partial(copy_context().run, run, *arguments)
-        return await asyncio.get_running_loop().run_in_executor(self._pool, inside)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,12 +30,19 @@ def mismatch(event: Event, action: Scheduled | None) -> str | None:
 
     Names are compared without regard to case; inputs, due times and children's ids are not compared.
     """
-    problem = _mismatch(event, action)
-    return problem and f"{_BEFORE} {problem} {_WAS_CHANGED}"
+    if _agree(event, action):
+        return None
+    return f"{_BEFORE} {_difference(event, action)} {_WAS_CHANGED}"
 
 
-def _mismatch(event: Event, action: Scheduled | None) -> str | None:
-    """What the history has scheduled and the replay has not, in the engine's words; None when they agree."""
+def _agree(event: Event, action: Scheduled | None) -> bool:
+    if action is None or KIND_OF[type(action)] is not event.type:
+        return False
+    return isinstance(action, CreateTimer) or action.name.lower() == (event.name or "").lower()
+
+
+def _difference(event: Event, action: Scheduled | None) -> str:
+    """What the history has scheduled and the replay has not, in the engine's words."""
     unscheduled = "but the current replay execution hasn't (yet?) scheduled this task."
     number, name = event.event_id, event.name
     match event.type:
@@ -58,9 +65,7 @@ def _mismatch(event: Event, action: Scheduled | None) -> str | None:
                 return f"a timer task with sequence number {number} {unscheduled}"
         case _:
             return f"an event with sequence number {number} named '{name}', {unscheduled}"
-    if KIND_OF[type(action)] is not event.type:
+    if KIND_OF[type(action)] is not event.type or isinstance(action, CreateTimer):
         produced = f"produced a {_ACTION_NAME[type(action)]} action with this sequence number."
         return f"{head} but the current orchestration replay instead {produced}"
-    if not isinstance(action, CreateTimer) and action.name.lower() != (name or "").lower():
-        return f"{head} but the current orchestration replay instead scheduled {scheduled.format(action.name)}"
-    return None
+    return f"{head} but the current orchestration replay instead scheduled {scheduled.format(action.name)}"

@@ -44,6 +44,8 @@ class EventType(IntEnum):
     EXECUTION_SUSPENDED = 19
     EXECUTION_RESUMED = 20
 
+    __hash__ = int.__hash__  # Enum's own is Python code, and each event of each replay is looked up.
+
     @property
     def wire_name(self) -> str:
         """The name that showHistory gives it: `TaskScheduled`, `TimerFired`, ..."""

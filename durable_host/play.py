@@ -149,25 +149,14 @@ class Play:
             self.terminated, self.reason = True, event.text
         elif self.suspended:
             self._held.append(event)
-        elif not self.terminated:
-            self._apply(event)
+        elif not self.terminated and (apply := _APPLY.get(event.type)) is not None:
+            apply(self, event)
 
-    def _apply(self, event: Event) -> None:
-        match event.type:
-            case EventType.EXECUTION_STARTED:
-                self._advance()
-            case EventType.EXECUTION_SUSPENDED:
-                self.suspended, self.reason = True, event.text
-            case EventType.EVENT_RAISED:
-                self._raise(event)
-            case EventType.TASK_COMPLETED | EventType.SUB_ORCHESTRATION_INSTANCE_COMPLETED:
-                self._complete(event, failed=False)
-            case EventType.TASK_FAILED | EventType.SUB_ORCHESTRATION_INSTANCE_FAILED:
-                self._complete(event, failed=True)
-            case EventType.TIMER_FIRED:
-                self._complete(event, failed=False)
-            case kind if kind in SCHEDULING:
-                self._check_recorded(event)
+    def _start(self, _: Event) -> None:
+        self._advance()
+
+    def _suspend(self, event: Event) -> None:
+        self.suspended, self.reason = True, event.text
 
     def _advance(self) -> None:
         """Create the next actions' tasks: one that is not done yet keeps all later ones from existing."""
@@ -255,13 +244,16 @@ class Play:
         else:
             self._early[name].append(event)
 
-    def _complete(self, event: Event, failed: bool) -> None:
+    def _complete(self, event: Event, failed: bool = False) -> None:
         task = self._open.pop(-1 if event.task_id is None else event.task_id, None)
         if isinstance(task, _Retry) and task.call is not None and task.policy is not None:
             self._go_on(task, task.call, task.policy, event, failed)
         elif task is not None:
             task.complete(failed)
         self._advance()
+
+    def _fail(self, event: Event) -> None:
+        self._complete(event, failed=True)
 
     def _go_on(
         self,
@@ -303,3 +295,16 @@ class Play:
         for task_id, (action, child_id) in self._scheduled.items():
             if (task_id, KIND_OF[type(action)]) not in recorded:
                 yield task_id, action, child_id
+
+
+_APPLY: dict[EventType, Callable[[Play, Event], None]] = {
+    EventType.EXECUTION_STARTED: Play._start,
+    EventType.EXECUTION_SUSPENDED: Play._suspend,
+    EventType.EVENT_RAISED: Play._raise,
+    EventType.TASK_COMPLETED: Play._complete,
+    EventType.TASK_FAILED: Play._fail,
+    EventType.SUB_ORCHESTRATION_INSTANCE_COMPLETED: Play._complete,
+    EventType.SUB_ORCHESTRATION_INSTANCE_FAILED: Play._fail,
+    EventType.TIMER_FIRED: Play._complete,
+    **dict.fromkeys(SCHEDULING, Play._check_recorded),
+}
