@@ -32,7 +32,7 @@ from durable_host.taskhub import TaskHub
 from durable_host.watchdog import Watchdog
 
 _BATCH = 32
-_ROUNDS = 5
+_ROUNDS = 10
 log = logging.getLogger(__name__)
 
 OnEpisode = Callable[[str, str, str, str | FunctionFailed], None]
