@@ -141,12 +141,13 @@ async def test_no_answer_is_other_than_the_document_says(
 
     assert fuzzed.problems == []
     assert {phase: fuzzed.phases[phase] for phase in PHASES} == dict.fromkeys(PHASES, Status.SUCCESS)
-    # It came to where something can go wrong: each operation did its work (a resume needs a suspended instance,
-    # which not every run comes to), and each but one refused to.
+    # It came to where something can go wrong: each operation refused to do its work, but the one that has nothing to
+    # refuse, and did it, but those that need an instance in a certain state, to which not every run comes.
     operations = {
         each["operationId"] for path in DOCUMENT["paths"].values() for each in path.values() if "tags" in each
     }
     worked = {name for name, statuses in fuzzed.seen.items() if statuses & {200, 202}}
     refused = {name for name, statuses in fuzzed.seen.items() if max(statuses) >= 400}
-    assert (worked | {"resume"}, refused | {"entities"}) == (operations, operations)
+    assert operations - refused <= {"entities"}
+    assert operations - worked <= {"suspend", "resume", "rewind", "restart", "purge"}
     count(fuzzed.cases)
