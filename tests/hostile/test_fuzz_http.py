@@ -141,8 +141,8 @@ async def test_no_answer_is_other_than_the_document_says(
 
     assert fuzzed.problems == []
     assert {phase: fuzzed.phases[phase] for phase in PHASES} == dict.fromkeys(PHASES, Status.SUCCESS)
-    # It came to where something can go wrong: each operation refused to do its work, but the one that has nothing to
-    # refuse, and did it, but those that need an instance in a certain state, to which not every run comes.
+    # It came to where something can go wrong: each operation but one refused to do its work, and each did it but
+    # those that need an instance in a certain state, to which not every run comes.
     operations = {
         each["operationId"] for path in DOCUMENT["paths"].values() for each in path.values() if "tags" in each
     }
