@@ -6,8 +6,8 @@ From an HTTP POST to an SMS, through the files:
 2. The SDK posts back to the host; `webhooks` turns the URL into `instances.start`; `taskhub` holds one message.
 3. `dispatcher` fetches the orchestrator work item, `bindings` calls `E3_Monitor.main`, `actions` parses the
    answer, `play` and `episode` decide, `taskhub` commits: history, new messages and status in one transaction.
-4. `dispatcher` fetches the activity work item, `bindings` calls `E3_TooManyOpenIssues.main`; its result is a
-   message.
+4. `activities` runs the activity work item beside it, `bindings` calls `E3_TooManyOpenIssues.main` in one of the
+   `threads`; its result comes back through the `inbox`, and is a message.
 5. Steps 3-4 repeat with `E3_SendAlert`, whose Twilio is the sandbox's; the dashboard shows the SMS.
 """
 

@@ -26,11 +26,7 @@ _RETRY = timedelta(seconds=1)
 
 
 class Activities:
-    """Those that wait for a place, and those that run. What a dead host left in its hub runs again.
-
-    Args:
-        names: of the functions that an activity may be.
-    """
+    """Those that wait for a place, and those that run. What a dead host left in its hub runs again."""
 
     def __init__(
         self,
@@ -40,7 +36,6 @@ class Activities:
         app: FunctionApp,
         bindings: Bindings,
         watchdog: Watchdog,
-        names: tuple[str, ...],
     ) -> None:
         self._hub = hub
         self._inbox = inbox
@@ -48,7 +43,6 @@ class Activities:
         self._app = app
         self._bindings = bindings
         self._watchdog = watchdog
-        self._names = names
         self._waiting = deque(hub.activities())
         self._running: set[asyncio.Task[None]] = set()
 
@@ -90,8 +84,8 @@ class Activities:
     async def _result(self, activity: Activity) -> str:
         """The event that the activity ends with."""
         function = self._app.find(activity.name)
-        if function is None or function.name not in self._names:
-            text = missing_function(activity.name, "activity", self._names)
+        if function is None or function not in self._app.activities:
+            text = missing_function(activity.name, "activity", (each.name for each in self._app.activities))
             return events.task_failed(self._clock.now(), activity.task_id, text, "")
         invocation = Invocation(function.name, self._clock)
         problem = None

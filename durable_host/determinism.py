@@ -65,7 +65,7 @@ def _difference(event: Event, action: Scheduled | None) -> str:
                 return f"a timer task with sequence number {number} {unscheduled}"
         case _:
             return f"an event with sequence number {number} named '{name}', {unscheduled}"
-    if KIND_OF[type(action)] is not event.type or isinstance(action, CreateTimer):
-        produced = f"produced a {_ACTION_NAME[type(action)]} action with this sequence number."
-        return f"{head} but the current orchestration replay instead {produced}"
-    return f"{head} but the current orchestration replay instead scheduled {scheduled.format(action.name)}"
+    if not isinstance(action, CreateTimer) and KIND_OF[type(action)] is event.type:
+        return f"{head} but the current orchestration replay instead scheduled {scheduled.format(action.name)}"
+    produced = f"produced a {_ACTION_NAME[type(action)]} action with this sequence number."
+    return f"{head} but the current orchestration replay instead {produced}"

@@ -52,6 +52,7 @@ class Dispatcher:
         clock: Clock,
         app: FunctionApp,
         bindings: Bindings,
+        activities: Activities,
         watchdog: Watchdog,
         on_episode: OnEpisode | None = None,
     ) -> None:
@@ -60,12 +61,12 @@ class Dispatcher:
         self._clock = clock
         self._app = app
         self._bindings = bindings
+        self._activities = activities
         self._watchdog = watchdog
         self._on_episode = on_episode
         self._registry = Registry(
             tuple(function.name for function in app.orchestrators), tuple(each.name for each in app.activities)
         )
-        self._activities = Activities(hub, inbox, clock, app, bindings, watchdog, self._registry.activities)
         self._running = 0
         self._idle = asyncio.Event()
         self._watched: dict[str, asyncio.Event] = {}

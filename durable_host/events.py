@@ -324,9 +324,8 @@ def read(wire: JSON) -> Event:
 
 
 def read_row(text: str) -> tuple[Event, ...]:
-    """What the host reads of a text of several events. Those of the same few episodes come again at each replay,
-    so short ones are remembered.
-    """
+    """What the host reads of a text of several events."""
+    # The same ones come again at each replay, so short ones are remembered.
     return _remembered(text) if len(text) <= _SHORT else _read_row(text)
 
 

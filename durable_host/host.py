@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Self
 
 from durable_host import sdk
+from durable_host.activities import Activities
 from durable_host.bindings import Bindings
 from durable_host.clock import Clock, RealClock
 from durable_host.dispatcher import Dispatcher, OnEpisode
@@ -114,7 +115,10 @@ class Host:
         self.client_binding = client_binding
         bindings = Bindings(self.app, pool, client_binding)
         watchdog = stack.enter_context(self._watchdog or Watchdog())
-        self._dispatcher = Dispatcher(self.hub, inbox, self.clock, self.app, bindings, watchdog, self._on_episode)
+        activities = Activities(self.hub, inbox, self.clock, self.app, bindings, watchdog)
+        self._dispatcher = Dispatcher(
+            self.hub, inbox, self.clock, self.app, bindings, activities, watchdog, self._on_episode
+        )
         server = Server(listener, self.app, bindings, webhooks, self._dispatcher, self.clock, self.hub)
         await server.start()
         # Last, so that whoever starts a host speaks before its first work item does.

@@ -3,6 +3,7 @@
 Not here: what is read and written (`taskhub`).
 """
 
+import os
 import secrets
 import sqlite3
 from contextlib import closing
@@ -61,24 +62,24 @@ class Place:
     Source: fileHasMoved of SQLite 3.40, os_unix.c, which it asks only without a write-ahead log.
     """
 
-    path: Path
+    path: str
     _there: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def check(self) -> None:
         """Raises: HubError when the file or its log is another one than before, or has shrunk."""
-        for name in (self.path.name, f"{self.path.name}-wal"):
+        for file in (self.path, f"{self.path}-wal"):
             try:
-                stat = self.path.with_name(name).stat()
+                stat = os.stat(file)
                 now = stat.st_ino, stat.st_size
             except OSError:
                 now = 0, 0
-            before = self._there.setdefault(name, now)
+            before = self._there.setdefault(file, now)
             if now[0] != before[0] or now[1] < before[1]:
                 raise HubError(
-                    f"{self.path}: while this host runs, {name} was deleted, moved, replaced or cut. Put it back, "
-                    "or stop the host; nothing can be kept."
+                    f"{self.path}: while this host runs, {os.path.basename(file)} was deleted, moved, replaced or "
+                    "cut. Put it back, or stop the host; nothing can be kept."
                 )
-            self._there[name] = now
+            self._there[file] = now
 
 
 def open_hub(path: Path) -> sqlite3.Connection:

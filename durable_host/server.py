@@ -1,7 +1,7 @@
 """The host's one port: HTTP functions by route, the durable HTTP API, the clock, the dashboard.
 
-It answers only to its own names, and no page of another origin may change anything through a visitor's browser.
-Bound to more than loopback, it asks for the hub's key. Not here: what an answer says (`webhooks`, `bindings`).
+Not here: who may call (`callers`), what of a body is read (`bodies`), and what an answer says (`webhooks`,
+`bindings`).
 """
 
 import asyncio

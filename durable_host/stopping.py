@@ -1,4 +1,4 @@
-"""Ctrl+C: asks for a stop, and ends the process where none comes, within 2 s and whatever the app's code does.
+"""Ctrl+C: asks for a stop, and ends the process within 2 s where none comes, as when a function hangs.
 
 What is committed stays, and what was running is run again by the next host. Not here: what is stopped (`host`).
 """

@@ -39,7 +39,7 @@ class TaskHub:
         self.skipped = timedelta(microseconds=int(self._setting("skipped") or 0))
         (last,) = self._db.execute("SELECT max(due_at) FROM messages WHERE due_at < 0").fetchone()
         self._arrived: int = -_ARRIVED if last is None else last  # What arrives stays behind it.
-        self._place = Place(path.absolute())
+        self._place = Place(str(path.absolute()))
         self._place.check()  # Now, as the first read makes the log.
 
     def close(self) -> None:
