@@ -165,17 +165,22 @@ async def test_a_body_over_ten_megabytes_is_none(
     assert await ask(service, await serve(answer), monkeypatch) is None
 
 
+async def thief(serve: Serve) -> tuple[str, list[str]]:
+    """The URL of who gives the answer that was hoped for, and the paths that it was asked for."""
+    came: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        came.append(request.path)
+        return web.Response(body=ISSUES, content_type=JSON)
+
+    return await serve(answer), came
+
+
 @pytest.mark.parametrize("service", ["GitHub", "Twilio"])
 async def test_a_redirect_never_carries_a_token_to_another_origin(
     service: str, serve: Serve, monkeypatch: pytest.MonkeyPatch, count: Count
 ) -> None:
-    came: list[str] = []
-
-    async def thief(request: web.Request) -> web.Response:
-        came.append(request.headers.get("Authorization", ""))
-        return web.Response(body=ISSUES, content_type=JSON)
-
-    elsewhere = await serve(thief)
+    elsewhere, came = await thief(serve)
     port = elsewhere.rpartition(":")[2]
     targets = [
         *(elsewhere, f"//localhost:{port}/x", f"http://localhost:{port}@localhost/x", f"http://[::1]:{port}/"),
@@ -210,13 +215,7 @@ async def test_a_redirect_never_carries_a_token_to_another_origin(
 async def test_a_link_to_another_origin_is_refused(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, count: Count
 ) -> None:
-    came: list[str] = []
-
-    async def thief(request: web.Request) -> web.Response:
-        came.append(request.path)
-        return web.Response(body=ISSUES, content_type=JSON)
-
-    elsewhere = await serve(thief)
+    elsewhere, came = await thief(serve)
     port = elsewhere.rpartition(":")[2]
     links = [
         f"{elsewhere}/x",

@@ -105,13 +105,10 @@ async def poison(tmp_path: Path) -> AsyncIterator[Host]:
 # A host in this process: what a function hands over.
 
 
-@pytest.mark.timeout(60)
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Of a generator that never ends.
-async def test_a_poisoned_orchestrator_fails_alone(poison: Host, count: Count) -> None:
-    healthy = [await poison.start("Monitor", 60) for _ in range(3)]
-    failing = {await poison.start("Run", body): text for body, text in FAILING.items()}
-    completing = {await poison.start("Run", body): output for body, output in COMPLETING.items()}
-
+async def assert_they_end(
+    poison: Host, failing: dict[str, str], completing: dict[str, Any], healthy: list[str]
+) -> None:
+    """Each of `failing` with its text in its output, each of `completing` with its value, and the healthy ones."""
     failed = {each: await poison.wait(each, 30) for each in failing}
     completed = {each: await poison.wait(each, 30) for each in completing}
 
@@ -119,6 +116,16 @@ async def test_a_poisoned_orchestrator_fails_alone(poison: Host, count: Count) -
     assert [(text, failed[each]) for each, text in failing.items() if text not in failed[each]["output"]] == []
     assert {each: status["output"] for each, status in completed.items()} == completing
     assert [(await poison.wait(each))["output"] for each in healthy] == ["healthy"] * 3
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Of a generator that never ends.
+async def test_a_poisoned_orchestrator_fails_alone(poison: Host, count: Count) -> None:
+    healthy = [await poison.start("Monitor", 60) for _ in range(3)]
+    failing = {await poison.start("Run", body): text for body, text in FAILING.items()}
+    completing = {await poison.start("Run", body): output for body, output in COMPLETING.items()}
+
+    await assert_they_end(poison, failing, completing, healthy)
     count(len(FAILING) + len(COMPLETING))
 
 
@@ -131,13 +138,7 @@ async def test_a_poisoned_activity_fails_its_instance_alone(activity: str, poiso
         await poison.start("Call", [activity, body]): value for body, value in COMPLETING_ACTIVITIES.items()
     }
 
-    failed = {each: await poison.wait(each, 30) for each in failing}
-    completed = {each: await poison.wait(each, 30) for each in completing}
-
-    assert {status["runtimeStatus"] for status in failed.values()} == {"Failed"}
-    assert [(text, failed[each]) for each, text in failing.items() if text not in failed[each]["output"]] == []
-    assert {each: status["output"] for each, status in completed.items()} == completing
-    assert [(await poison.wait(each))["output"] for each in healthy] == ["healthy"] * 3
+    await assert_they_end(poison, failing, completing, healthy)
     count(len(FAILING_ACTIVITIES) + len(COMPLETING_ACTIVITIES))
 
 
