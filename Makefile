@@ -5,30 +5,41 @@ BIN := $(VENV)/bin
 # Covered whole, branches too: the app, and what decides without a file, socket, thread or clock.
 PURE := HttpStart/*,E3_*/*,durable_host/actions.py,durable_host/determinism.py,durable_host/episode.py,durable_host/events.py,durable_host/failures.py,durable_host/play.py
 
-.PHONY: start test test-browser test-npm soak bench screenshots lint format check clean
+# Where it is set, each of the hundreds of hosts that the tests start compiles the app anew.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: start test coverage test-browser test-npm soak soak-long bench screenshots lint format check clean
 
 start: $(VENV)/.run
 	@$(BIN)/python -m durable_host --sandbox
 
 test: $(VENV)/.dev
+	@echo 'This takes about two minutes on two cores.'
+	$(BIN)/python -m pytest -n auto
+
+coverage: $(VENV)/.dev
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage run -m pytest -n auto
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 	@$(BIN)/coverage report --include='$(PURE)' --fail-under=100 > /dev/null || \
 	  { $(BIN)/coverage report --show-missing --include='$(PURE)'; echo 'The app and the pure modules are covered whole.'; exit 1; }
 
-# Playwright drives the machine's own Chromium; make test skips these tests where there is none.
+# Playwright drives the machine's own Chromium.
 test-browser: $(VENV)/.dev
 	@command -v chromium > /dev/null || { apt-get update -qq && apt-get install -qq -y chromium; } || \
 	  { echo "Chromium is missing, and could not be installed: install the package chromium."; exit 1; }
-	$(BIN)/python -m pytest tests/browser
+	$(BIN)/python -m pytest -n auto -m browser tests/browser
 
 screenshots: $(VENV)/.dev
-	$(BIN)/python -m pytest tests/browser --pictures docs/images
+	$(BIN)/python -m pytest -m browser tests/browser --pictures docs/images
 
+# More rounds of what `make test` does in a few: six minutes on two cores. `make soak-long` is for a night.
 soak: $(VENV)/.dev
-	$(BIN)/python -m pytest -m soak --timeout 7200
+	$(BIN)/python -m pytest -n auto -m soak
+
+soak-long: $(VENV)/.dev
+	$(BIN)/python -m pytest -n auto -m soak_long
 
 bench: $(VENV)/.run
 	$(BIN)/python -m bench
@@ -47,7 +58,7 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-check: lint test
+check: lint coverage
 
 clean:
 	rm -rf $(VENV) .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis

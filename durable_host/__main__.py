@@ -45,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     show_logs(_own(sys.stdout), options.verbose)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # What the app prints comes in order.
     try:
+        if not root.is_dir():
+            raise HostError(f"{root} is not a folder. Name the app's folder with --script-root.")
         os.chdir(root)
         asyncio.run(_serve(options, root, hub))
     except (HostError, OSError) as error:

@@ -90,7 +90,7 @@ def load_app(root: Path) -> FunctionApp:
     """
     root = root.resolve()
     if not root.is_dir():
-        raise AppError(f"{root} is no folder: name the one that holds host.json and the functions.")
+        raise AppError(f"{root} is not a folder. Name the one that holds host.json and the functions.")
     if (root / "function_app.py").exists():
         raise AppError(
             f"{root / 'function_app.py'}: apps of the v2 model (decorators) are not supported; "

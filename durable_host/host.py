@@ -45,6 +45,7 @@ class Host:
         on_episode: told of each episode: instance id, function name, context, and the answer or failure.
         executor: where synchronous activities and HTTP functions run; by default a thread pool of its own.
         watchdog: names the functions that run for long; by default after 30 s.
+        receive_s: how long a caller may take to send the head of a request, and again its body.
     Raises: AppError, HubError, or HostError when the port is taken; nothing is started then.
 
     `instances` has the operations by which the durable HTTP API works; those here take and give plain values.
@@ -65,6 +66,7 @@ class Host:
         on_episode: OnEpisode | None = None,
         executor: Executor | None = None,
         watchdog: Watchdog | None = None,
+        receive_s: float = 7,
     ) -> None:
         self._root = Path(script_root).resolve()
         self._hub_path = hub and Path(hub)
@@ -74,6 +76,7 @@ class Host:
         self._on_episode = on_episode
         self._executor = executor
         self._watchdog = watchdog
+        self._receive_s = receive_s
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -119,7 +122,9 @@ class Host:
         self._dispatcher = Dispatcher(
             self.hub, inbox, self.clock, self.app, bindings, activities, watchdog, self._on_episode
         )
-        server = Server(listener, self.app, bindings, webhooks, self._dispatcher, self.clock, self.hub)
+        server = Server(
+            listener, self.app, bindings, webhooks, self._dispatcher, self.clock, self.hub, self._receive_s
+        )
         await server.start()
         # Last, so that whoever starts a host speaks before its first work item does.
         self._loop = asyncio.create_task(self._dispatcher.run())

@@ -29,7 +29,6 @@ from durable_host.taskhub import TaskHub
 from durable_host.webhook_messages import WebhookRequest
 from durable_host.webhooks import BASE, RPC_BASE, Webhooks
 
-_RECEIVE_S = 7  # For the head of a request, and again for its body; between two requests too.
 _LINGER_S = 1  # For what a refused caller is still sending, so that it reads why.
 _SEND_S = 30
 _CLOCK = "/durable-host/clock"
@@ -53,7 +52,11 @@ log = logging.getLogger(__name__)
 
 
 class Server:
-    """Serves a hub and an app on a bound socket, from `start` until `stop`."""
+    """Serves a hub and an app on a bound socket, from `start` until `stop`.
+
+    Args:
+        receive_s: for the head of a request, and again for its body; between two requests too.
+    """
 
     def __init__(
         self,
@@ -64,6 +67,7 @@ class Server:
         dispatcher: Dispatcher,
         clock: Clock,
         hub: TaskHub,
+        receive_s: float,
     ) -> None:
         self._listener = listener
         self._app = app
@@ -73,14 +77,14 @@ class Server:
         self._clock = clock
         self._hub = hub
         self._callers = Callers(listener.getsockname()[0], hub.key)
-        self._bodies = Bodies(_RECEIVE_S)
+        self._bodies = Bodies(receive_s)
         answers = web.Server(
             self._answer,
             access_log=None,
             # It would log a traceback for each malformed request, and quote keys in it.
             logger=logging.Logger("aiohttp", logging.CRITICAL),
             auto_decompress=False,  # As on Azure; a function gets what was sent.
-            keepalive_timeout=_RECEIVE_S,
+            keepalive_timeout=receive_s,
             lingering_time=_LINGER_S,
         )
         self._runner = web.ServerRunner(answers, handle_signals=False, shutdown_timeout=_SHUTDOWN_S)
@@ -156,9 +160,10 @@ class Server:
                 return problem
         elif request.method != "GET":
             return web.Response(status=404)
-        due = self._hub.next_due()
+        now = self._clock.now()
+        due = self._hub.next_timer(now)
         state = {
-            "now": stamp(self._clock.now()),
+            "now": stamp(now),
             "next": due and stamp(due),
             "skipped_seconds": self._clock.skipped.total_seconds(),
         }

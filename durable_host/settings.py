@@ -85,7 +85,9 @@ def setting(name: str) -> str | None:
     if name in os.environ:
         return os.environ[name]
     wanted = _configuration_key(name)
-    return next((value for key, value in os.environ.items() if _configuration_key(key) == wanted), None)
+    # By names first: an app asks for two settings a function, and each value read from os.environ is decoded anew.
+    found = next((key for key in os.environ if _configuration_key(key) == wanted), None)
+    return None if found is None else os.environ[found]
 
 
 def resolve(text: str) -> str:

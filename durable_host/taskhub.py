@@ -274,6 +274,12 @@ class TaskHub:
         (due_at,) = self._db.execute("SELECT min(due_at) FROM messages").fetchone()
         return None if due_at is None else from_microseconds(max(due_at, 0))
 
+    def next_timer(self, now: datetime) -> datetime | None:
+        """When the next durable timer is due, of those that are not due yet; None when none waits."""
+        query = "SELECT min(due_at) FROM messages WHERE due_at > ?"
+        (due_at,) = self._db.execute(query, (microseconds(now),)).fetchone()
+        return None if due_at is None else from_microseconds(due_at)
+
     def page(self, where: Filter, first: str, limit: int) -> list[Record]:
         """Up to `limit` instances from the id `first` on, by id in ordinal order."""
         condition, values = _condition(where)

@@ -1,6 +1,6 @@
 """Fixtures: the app on a host, the sandbox in place of GitHub and Twilio, and a server for a single odd answer."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -9,10 +9,34 @@ from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 
 from durable_host import Clock, Host, SkipClock
+from durable_host.sdk import NORMAL_WARNINGS
 from sandbox.server import Sandbox
 
 ROOT = Path(__file__).parents[1]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Pytest gives each test filters of its own, so that what a host quiets at its start would be heard again."""
+    for text in NORMAL_WARNINGS:
+        config.addinivalue_line("filterwarnings", f"ignore:{text}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What an odd test printed may have no UTF-8, which a report needs on its way from one process to another."""
+    report = yield
+    report.sections = [(title, text.encode(errors="backslashreplace").decode()) for title, text in report.sections]
+    return report
+
+
+def rounds(quick: int, soak: int, soak_timeout_s: int, long: int | None = None) -> pytest.MarkDecorator:
+    """So many rounds in `make test`, and more of them in `make soak` and `make soak-long`."""
+    timeout = pytest.mark.timeout(soak_timeout_s)
+    more = [pytest.param(soak, marks=[pytest.mark.soak, timeout])]
+    if long is not None:
+        more.append(pytest.param(long, marks=[pytest.mark.soak_long, pytest.mark.timeout(7_200)]))
+    return pytest.mark.parametrize("rounds", [quick, *more])
 
 
 @pytest.fixture

@@ -28,6 +28,7 @@ from durable_host import Host, HostError
 from durable_host.errors import InstanceExists, InstanceFinished, InstanceNotFound, NotAllowed
 from durable_host.events import Status, stamp
 from durable_host.records import Filter
+from tests.conftest import rounds
 from tests.crash.clock import START, FrozenClock
 
 GOLDEN_APP = Path(__file__).parent / "fixture_apps" / "golden"
@@ -370,20 +371,17 @@ def _hour(number: int | None) -> datetime | None:
     return None if number is None else START + timedelta(hours=number)
 
 
-@pytest.mark.timeout(90)
-def test_operations_in_any_order_do_as_the_model_says(record_property: Callable[[str, object], None]) -> None:
+@pytest.mark.timeout(30)
+@rounds(30, soak=400, soak_timeout_s=300, long=3_000)
+def test_operations_in_any_order_do_as_the_model_says(
+    rounds: int, record_property: Callable[[str, object], None]
+) -> None:
     Instances.done.clear()
 
     run_state_machine_as_test(
-        Instances, settings=settings(max_examples=40, stateful_step_count=30, deadline=None, derandomize=True)
+        Instances, settings=settings(max_examples=rounds, stateful_step_count=30, deadline=None, derandomize=True)
     )
 
     rules = {name for name, each in vars(Instances).items() if hasattr(each, "hypothesis_stateful_rule")}
     assert {name for name in Instances.done if ":" not in name} == rules
     record_property("cases", Instances.done.total())  # For the table of tests/hostile.
-
-
-@pytest.mark.soak
-@pytest.mark.timeout(3600)
-def test_operations_in_ever_other_orders_do_as_the_model_says() -> None:
-    run_state_machine_as_test(Instances, settings=settings(max_examples=3_000, deadline=None))

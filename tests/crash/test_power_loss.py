@@ -17,6 +17,7 @@ from aiohttp import ClientSession
 
 from durable_host import Host
 from durable_host.taskhub import TaskHub
+from tests.conftest import rounds
 from tests.crash.clock import FrozenClock
 from tests.crash.scenario import ORCHESTRATORS
 
@@ -26,11 +27,8 @@ SNAPSHOTS = 8
 WAL_HEADER = struct.Struct(">8I")
 FRAME_HEADER = struct.Struct(">6I")
 
-# Of each snapshot.
-COUNTS = [
-    pytest.param(8, marks=pytest.mark.timeout(60)),
-    pytest.param(250, marks=[pytest.mark.soak, pytest.mark.timeout(600)]),
-]
+# For each snapshot.
+COUNTS = rounds(8, soak=100, soak_timeout_s=300, long=250)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,18 +149,19 @@ def places(snapshot: Snapshot, chance: random.Random, count: int) -> list[int]:
     return chance.sample([0, end, *commits, *(each - 1 for each in commits), *anywhere], count)
 
 
-@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.timeout(60)
+@COUNTS
 def test_a_log_that_lost_its_end_holds_what_was_acknowledged_before(
-    count: int, snapshots: list[Snapshot], scratch: Path, capsys: pytest.CaptureFixture[str]
+    rounds: int, snapshots: list[Snapshot], scratch: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    chance = random.Random(count)
+    chance = random.Random(rounds)
     logs = {snapshot.log.salts for snapshot in snapshots}
     assert len(logs) > 1, "no log was started anew in this run"
 
     cuts = 0
     for snapshot in snapshots:
         log = snapshot.log.data
-        for cut in places(snapshot, chance, count):
+        for cut in places(snapshot, chance, rounds):
             # The file's length may be on disk before its content is: a tail of zeros, or of whatever lay there.
             for tail in (b"", bytes(len(log) - cut), chance.randbytes(len(log) - cut)):
                 check(snapshot.database, log[:cut] + tail, snapshot.acknowledged(cut), scratch / "copy")
@@ -172,19 +171,20 @@ def test_a_log_that_lost_its_end_holds_what_was_acknowledged_before(
         print(f"\n{cuts} cuts of {len(logs)} write-ahead logs, {STARTS} acknowledged starts")
 
 
-@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.timeout(60)
+@COUNTS
 def test_a_database_that_took_in_a_part_of_its_log_holds_all_that_was_acknowledged(
-    count: int, snapshots: list[Snapshot], scratch: Path, capsys: pytest.CaptureFixture[str]
+    rounds: int, snapshots: list[Snapshot], scratch: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    chance = random.Random(count)
+    chance = random.Random(rounds)
 
     for snapshot in snapshots:
-        for _ in range(count):
+        for _ in range(rounds):
             database = partly_checkpointed(snapshot, chance)
             check(database, snapshot.log.data, {each.instance_id for each in snapshot.starts}, scratch / "copy")
 
     with capsys.disabled():
-        print(f"\n{count * len(snapshots)} checkpoints broken off")
+        print(f"\n{rounds * len(snapshots)} checkpoints broken off")
 
 
 def partly_checkpointed(snapshot: Snapshot, chance: random.Random) -> bytes:

@@ -18,6 +18,7 @@ import pytest
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
 from durable_host.taskhub import TaskHub
+from tests.conftest import rounds
 from tests.crash.conftest import SandboxProcess
 from tests.crash.scenario import INSTANCES, ORCHESTRATORS
 from tests.crash.serving import Place, serve
@@ -114,15 +115,10 @@ async def wait_for_end(process: BaseProcess) -> None:
         await moment(0.001)
 
 
-@pytest.mark.parametrize(
-    "kills",
-    [
-        pytest.param(40, marks=pytest.mark.timeout(60)),
-        pytest.param(200, marks=[pytest.mark.soak, pytest.mark.timeout(300)]),
-    ],
-)
+@pytest.mark.timeout(60)
+@rounds(15, soak=200, soak_timeout_s=300)
 async def test_a_host_that_is_killed_under_load_loses_nothing_that_it_acknowledged(
-    kills: int,
+    rounds: int,
     crash_app: Path,
     sandbox_process: SandboxProcess,
     processes: ForkServerContext,
@@ -131,13 +127,13 @@ async def test_a_host_that_is_killed_under_load_loses_nothing_that_it_acknowledg
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     place = Place(crash_app, sandbox_process.settings, scratch / "hub" / "hub.db", unused_tcp_port)
-    lives = random.Random(kills)
+    lives = random.Random(rounds)
     may_repeat: Counter[str] = Counter()
 
     async with ClientSession(f"http://localhost:{place.port}", timeout=ClientTimeout(5)) as session:
         load = Load(session)
         clients = [asyncio.create_task(load.run(client)) for client in range(CLIENTS)]
-        for _ in range(kills):
+        for _ in range(rounds):
             process = processes.Process(target=serve, args=(place,))
             process.start()
             await moment(lives.uniform(0, LONGEST_LIFE_S))
@@ -154,7 +150,7 @@ async def test_a_host_that_is_killed_under_load_loses_nothing_that_it_acknowledg
         await wait_for_end(last)
 
     with capsys.disabled():
-        print(f"\n{kills} kills, {len(ends)} acknowledged instances, {may_repeat.total()} alerts in flight")
+        print(f"\n{rounds} kills, {len(ends)} acknowledged instances, {may_repeat.total()} alerts in flight")
     for instance_id, status in ends.items():
         kind = instance_id.rsplit("-", 2)[0]
         output = status["output"]

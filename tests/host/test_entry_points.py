@@ -1,6 +1,8 @@
 import importlib
 import logging
+import re
 import sys
+import typing
 from pathlib import Path
 
 import pytest
@@ -96,7 +98,7 @@ def test_a_signature_that_azures_worker_takes_is_taken(
         (
             "def main(value: Optional[str]): pass",
             [ACTIVITY],
-            "binding value has invalid non-type annotation typing.Optional[str]",
+            f"binding value has invalid non-type annotation {typing.Optional[str]!r}",
         ),
         (
             "def main(value: str | None): pass",
@@ -155,7 +157,7 @@ def test_a_signature_that_azures_worker_takes_is_taken(
         (
             "def main(req) -> Optional[str]: pass",
             [HTTP, RETURN],
-            "has invalid non-type return annotation typing.Optional[str]",
+            f"has invalid non-type return annotation {typing.Optional[str]!r}",
         ),
         (
             "def main(req) -> dict: pass",
@@ -197,11 +199,15 @@ def test_code_that_cannot_be_loaded_is_told_in_pythons_words(tmp_path: Path, cod
     assert load_error(tmp_path, code, ACTIVITY) == text
 
 
-def test_a_callable_object_is_no_entry_point(tmp_path: Path) -> None:
-    text = load_error(tmp_path, "import functools\nmain = functools.partial(print)", ACTIVITY)
+CALLABLE = "class Main:\n    def __call__(self, value): ...\nmain = Main()"
 
-    assert text.startswith("TypeError: ")
-    assert text.endswith("is not a module, class, method, or function.")
+
+def test_a_callable_object_is_an_entry_point_since_python_3_14(tmp_path: Path) -> None:
+    text = load_error(tmp_path, CALLABLE, ACTIVITY)
+
+    # The worker asks typing.get_type_hints, which takes any callable there.
+    refused = "" if sys.version_info >= (3, 14) else r"TypeError: .+ is not a module, class, method, or function\."
+    assert re.fullmatch(refused, text)
 
 
 def test_a_missing_module_points_at_requirements_txt(tmp_path: Path) -> None:

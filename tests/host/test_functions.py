@@ -160,7 +160,7 @@ def test_without_functions_each_folder_is_named_with_its_reason(tmp_path: Path) 
 def test_an_empty_folder_and_a_missing_one_are_no_apps(tmp_path: Path) -> None:
     with pytest.raises(AppError, match=f"^No functions found in {tmp_path}. Looked into: no folder is there.$"):
         load_app(tmp_path)
-    with pytest.raises(AppError, match=r"/nowhere is no folder: name the one that holds host\.json"):
+    with pytest.raises(AppError, match=r"/nowhere is not a folder. Name the one that holds host\.json"):
         load_app(tmp_path / "nowhere")
 
 

@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from durable_host.webhooks import BASE
 from sandbox.server import Sandbox
 from tests.host.apps import ACTIVITY, ORCHESTRATOR, write_function
 from tests.host.conftest import CALLING_APP, GOLDEN_APP, Gate
+from tests.hostile.process import mains
 
 ROOT = Path(__file__).parents[2]
 TIMER_APP_CODE = """
@@ -37,10 +38,12 @@ main = df.Orchestrator.create(sleep)
 """
 
 
-async def launch(*arguments: str | Path, stderr: int = PIPE, cwd: Path = ROOT) -> Process:
+async def launch(
+    *arguments: str | Path, stderr: int = PIPE, cwd: Path = ROOT, python: Sequence[str] = ()
+) -> Process:
     return await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "durable_host", *map(str, arguments)),
+        *(*python, "-m", "durable_host", *map(str, arguments)),
         cwd=cwd,
         stdout=PIPE,
         stderr=stderr,
@@ -76,9 +79,9 @@ class Running:
 
 
 @asynccontextmanager
-async def running(*arguments: str | Path) -> AsyncIterator[Running]:
+async def running(*arguments: str | Path, python: Sequence[str] = ()) -> AsyncIterator[Running]:
     """A host on a free port, once it serves; killed if a test leaves it running."""
-    host = Running(await launch("--port", "0", *arguments, stderr=DEVNULL))
+    host = Running(await launch("--port", "0", *arguments, stderr=DEVNULL, python=python))
     try:
         await host.until("Dashboard:")
         host.url = re.findall(r"Dashboard: (http://localhost:\d+)/", host.printed)[0]
@@ -168,8 +171,10 @@ async def test_with_time_skipped_a_day_passes_at_once(tmp_path: Path) -> None:
         assert await host.end(signal.SIGINT) == 0
 
 
-async def test_with_the_sandbox_the_printed_calls_lead_to_an_sms(tmp_path: Path) -> None:
-    async with running("--sandbox", "0", "--skip-time", "--hub", tmp_path / "hub.db") as host:
+@pytest.mark.parametrize("python", [(), ("-W", "error")], ids=["", "warnings are errors"])
+async def test_with_the_sandbox_the_printed_calls_lead_to_an_sms(tmp_path: Path, python: Sequence[str]) -> None:
+    arguments = ("--sandbox", "0", "--skip-time", "--hub", tmp_path / "hub.db")
+    async with running(*arguments, python=python) as host:
         await host.until("/sms\n")
         calls = re.findall(r"^  curl (?:-X (\w+) )?(\S+)(?: -d '(.*)')?$", host.printed, re.MULTILINE)
         assert [method for method, _, _ in calls] == ["POST", "PUT", ""]
@@ -255,60 +260,49 @@ async def test_a_hub_that_another_host_has_is_told(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("file", "text", "told"),
-    [
-        (
-            "local.settings.json",
-            "{",
-            "Failed to read app settings file at '{root}/local.settings.json'. Ensure it",
-        ),
-        ("local.settings.json", "{}", "{root}/local.settings.json is encrypted, or lacks"),
-        (
-            "host.json",
-            '{"version": "2.0",,}',
-            "Unable to parse host configuration file '{root}/host.json'. Line 1,",
-        ),
-        ("host.json", '{"version": "1.0"}', "'1.0' is an invalid value for host.json 'version' property."),
-        ("F/function.json", "[]", "{root}/F/function.json: Expected a JSON object, found list."),
-        ("function_app.py", "", "{root}/function_app.py: apps of the v2 model (decorators) are not supported"),
-    ],
-)
-async def test_a_broken_app_is_told(tmp_path: Path, file: str, text: str, told: str) -> None:
-    write_function(tmp_path, "F", "def main(value): pass", ACTIVITY)
-    (tmp_path / file).write_text(text)
-
-    code, printed, error = await finish("--port", "0", "--script-root", tmp_path)
-
-    assert (code, printed) == (1, "")
-    assert error.startswith(f"durable_host: {told.replace('{root}', str(tmp_path))}")
-    assert error.count("\n") == 1
+BROKEN = [
+    ("local.settings.json", "{", "Failed to read app settings file at '{root}/local.settings.json'. Ensure it"),
+    ("local.settings.json", "{}", "{root}/local.settings.json is encrypted, or lacks"),
+    (
+        "host.json",
+        '{"version": "2.0",,}',
+        "Unable to parse host configuration file '{root}/host.json'. Line 1,",
+    ),
+    ("host.json", '{"version": "1.0"}', "'1.0' is an invalid value for host.json 'version' property."),
+    ("F/function.json", "[]", "{root}/F/function.json: Expected a JSON object, found list."),
+    ("function_app.py", "", "{root}/function_app.py: apps of the v2 model (decorators) are not supported"),
+    ("", "", "{root} is not a folder. Name the app's folder with --script-root."),
+]
 
 
-async def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
-    code, printed, error = await finish("--port", "0", "--script-root", tmp_path / "nowhere")
+async def test_a_broken_app_is_told(tmp_path: Path) -> None:
+    roots = [tmp_path / str(number) for number in range(len(BROKEN))]
+    for root, (file, text, _) in zip(roots, BROKEN, strict=True):
+        if file:
+            write_function(root, "F", "def main(value): pass", ACTIVITY)
+            (root / file).write_text(text)
 
-    assert (code, printed) == (1, "")
-    assert f"{tmp_path}/nowhere" in error
-    assert error.startswith("durable_host: ")
-    assert error.count("\n") == 1
+    ended = await mains(*(("--port", "0", "--script-root", root) for root in roots))
+
+    for (code, printed, error), root, (_, _, told) in zip(ended, roots, BROKEN, strict=True):
+        assert (code, printed) == (1, "")
+        assert error.startswith(f"durable_host: {told.replace('{root}', str(root))}")
+        assert error.count("\n") == 1
 
 
 # Usage.
 
 
-@pytest.mark.parametrize(
-    "arguments", [["--port", "x"], ["--port", "65536"], ["--sandbox=-1"], ["--nothing"], ["replay"]]
-)
-async def test_wrong_usage_is_exit_code_2(arguments: list[str]) -> None:
-    code, printed, error = await finish(*arguments)
+async def test_wrong_usage_is_exit_code_2() -> None:
+    ended = await mains(["--port", "x"], ["--port", "65536"], ["--sandbox=-1"], ["--nothing"], ["replay"])
 
-    assert (code, printed) == (2, "")
-    assert error.startswith("usage: python -m durable_host")
+    for code, printed, error in ended:
+        assert (code, printed) == (2, "")
+        assert error.startswith("usage: python -m durable_host")
 
 
 async def test_help_shows_every_option_and_examples() -> None:
-    code, printed, _ = await finish("--help")
+    [(code, printed, _)] = await mains(["--help"])
 
     assert code == 0
     for option in ("--port", "--address", "--script-root", "--hub", "--skip-time", "--sandbox", "--verbose"):

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -18,8 +19,37 @@ from durable_host import Host, SkipClock, sdk
 from durable_host.events import stamp
 from tests.host.conftest import GOLDEN_APP
 
+event_module = sys.modules["azure.durable_functions.models.history.HistoryEvent"]
 executor: Any = sys.modules["azure.durable_functions.models.TaskOrchestrationExecutor"]
-NO_ISO_TIME = "Jan 2 2026 03:04:05Z"  # dateutil reads it, an ISO parser does not.
+# What newer Pythons and libraries warn of, word for word; each as raised by the version that is named.
+NORMAL = [
+    (
+        UserWarning,
+        "Your application uses the legacy Python v1 programming model.",
+        "azure-functions-durable 1.7.0",
+    ),
+    (UserWarning, "Potential duplicate Task completion for TaskID 0!", "azure-functions-durable 1.7.0"),
+    (
+        DeprecationWarning,
+        "enable_cleanup_closed ignored because https://github.com/python/cpython/pull/118960 is fixed in Python "
+        "version sys.version_info(major=3, minor=14, micro=10, releaselevel='final', serial=0)",
+        "aiohttp 3.14.5 on Python 3.12.8, 3.13.1 or newer",
+    ),
+    (
+        DeprecationWarning,
+        "azure.functions df_loads was called without expected_type.  Pass the destination type to enable "
+        "validation and prepare for strict typing (AZURE_FUNCTIONS_DURABLE_STRICT_TYPING=1).  This message will "
+        "not be repeated.",
+        "azure-functions 1.26.0 and 2.3.0",
+    ),
+    (
+        DeprecationWarning,
+        "azure.functions Durable JSON codec reconstructed a custom object via the loose-mode object_hook path.  "
+        "Set AZURE_FUNCTIONS_DURABLE_STRICT_TYPING=1 and supply expected_type at decode call sites to enable "
+        "type-validated deserialization.  This message will not be repeated.",
+        "azure-functions 1.26.0 and 2.3.0",
+    ),
+]
 
 
 def read(timestamp: str) -> datetime:
@@ -32,11 +62,7 @@ def read(timestamp: str) -> datetime:
 
 
 def reads_fast() -> bool:
-    try:
-        read(NO_ISO_TIME)
-    except ValueError:
-        return True
-    return False
+    return getattr(event_module, "dt_parse", None) == datetime.fromisoformat
 
 
 @pytest.fixture
@@ -107,14 +133,56 @@ def test_it_can_be_switched_off(monkeypatch: pytest.MonkeyPatch, setting: str, i
     assert not reads_fast()
 
 
-def test_an_sdk_whose_inside_was_not_read_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.metadata, "version", lambda name: "1.8.0")
+@pytest.mark.parametrize(
+    ("module", "attribute", "theirs"),
+    [
+        (event_module, "dt_parse", None),
+        # It would read a timestamp otherwise than the SDK does.
+        (event_module, "dt_parse", lambda text: dateutil_parse(text).replace(microsecond=0)),
+        (executor, "namedtuple", None),
+        (executor, "namedtuple", lambda name, fields: (name, fields)),
+    ],
+)
+def test_an_sdk_whose_inside_differs_is_left_as_it_is_and_the_log_says_so(
+    module: ModuleType,
+    attribute: str,
+    theirs: object,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    if theirs is None:
+        monkeypatch.delattr(module, attribute)
+    else:
+        monkeypatch.setattr(module, attribute, theirs)
 
     undo = sdk.speed_up_replay()
 
-    assert sdk.version() == "1.8.0"
-    assert not reads_fast()
+    assert getattr(module, attribute, None) is theirs
+    assert reads_fast() is (module is executor)
+    [line] = caplog.messages
+    assert attribute in line
+    assert "replays take longer" in line
     undo()
+    assert getattr(module, attribute, None) is theirs
+
+
+@pytest.mark.usefixtures("fast")
+def test_a_second_host_of_the_same_app_speeds_up_what_the_first_one_has(caplog: pytest.LogCaptureFixture) -> None:
+    undo = sdk.speed_up_replay()
+
+    assert caplog.messages == []
+    undo()
+    assert reads_fast()
+
+
+@pytest.mark.parametrize("version", ["1.8.0", "3.0.0b1"])
+async def test_the_sdks_version_makes_no_difference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: version)
+
+    for name in ("one.db", "two.db"):
+        assert await start_over_http(GOLDEN_APP, tmp_path / name) == "x"
 
 
 async def test_a_host_speeds_replays_up_while_it_runs(tmp_path: Path) -> None:
@@ -170,6 +238,7 @@ async def test_without_a_session_there_is_nothing_to_close() -> None:
 
 async def test_an_event_that_nobody_waits_for_fails_nothing_where_warnings_are_errors(tmp_path: Path) -> None:
     with warnings.catch_warnings(record=True) as shown:
+        warnings.resetwarnings()
         warnings.simplefilter("error")
         before = list(warnings.filters)
         async with Host(GOLDEN_APP, hub=tmp_path / "hub.db", clock=SkipClock()) as host:
@@ -179,6 +248,32 @@ async def test_an_event_that_nobody_waits_for_fails_nothing_where_warnings_are_e
 
         assert warnings.filters == before
         assert shown == []
+
+
+@pytest.mark.parametrize(("category", "text", "source"), NORMAL)
+def test_a_warning_that_is_normal_here_fails_nothing_where_warnings_are_errors(
+    category: type[Warning], text: str, source: str
+) -> None:
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("error")
+        undo = sdk.quiet_warnings()
+
+        warnings.warn(text, category, stacklevel=1)
+        undo()
+
+        assert shown == [], source
+        with pytest.raises(category):
+            warnings.warn(text, category, stacklevel=1)
+
+
+def test_a_warning_of_the_apps_own_is_still_shown() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        undo = sdk.quiet_warnings()
+
+        with pytest.raises(DeprecationWarning):
+            warnings.warn("enable_cleanup is deprecated", DeprecationWarning, stacklevel=1)
+        undo()
 
 
 def test_filters_that_are_gone_already_are_no_trouble() -> None:

@@ -372,6 +372,16 @@ def test_the_next_due_instant_is_the_earliest(hub: TaskHub) -> None:
     assert hub.next_due() == AT
 
 
+def test_the_next_timer_is_neither_due_nor_a_message_that_has_arrived(hub: TaskHub) -> None:
+    message(hub, "a", AT, "due")
+    deliver(hub, "b", AT + 3 * SECOND, "arrived")
+    assert hub.next_timer(AT) is None
+
+    message(hub, "c", AT + 2 * SECOND, "waits")
+
+    assert hub.next_timer(AT) == AT + 2 * SECOND
+
+
 # Episodes.
 
 

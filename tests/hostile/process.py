@@ -6,7 +6,7 @@ import re
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -95,6 +95,33 @@ async def running(*arguments: str | Path, limit: Callable[[], None] | None = Non
             process.kill()
         await process.wait()
         await asyncio.gather(*readers)
+
+
+_MAINS = """
+import sys
+from durable_host.__main__ import main
+
+for arguments in {runs!r}:
+    try:
+        code = main(arguments)
+    except SystemExit as end:  # argparse's.
+        code = end.code
+    for stream in (sys.stdout, sys.stderr):
+        print({mark!r}, code, file=stream, flush=True)
+"""
+_MARK = "-- end of a run:"
+
+
+async def mains(*runs: Sequence[str | Path]) -> list[tuple[int, str, str]]:
+    """Exit code, output and error output of hosts that end by themselves, one after the other in one process."""
+    code = _MAINS.format(runs=[[str(argument) for argument in run] for run in runs], mark=_MARK)
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, cwd=ROOT, stdout=PIPE, stderr=PIPE)
+    async with asyncio.timeout(30):
+        printed, errors = (stream.decode() for stream in await process.communicate())
+    assert process.returncode == 0, errors
+    ends = re.findall(f"{_MARK} (.+)\n", printed)
+    parts = zip(*(re.split(f"{_MARK} .+\n", stream)[:-1] for stream in (printed, errors)), strict=True)
+    return [(int(code), *part) for code, part in zip(ends, parts, strict=True)]
 
 
 async def refused(*arguments: str | Path, limit: Callable[[], None] | None = None) -> tuple[int | None, str]:

@@ -1,6 +1,5 @@
 """Fuzzing the loader: whatever its JSON files say, an app is refused in one line, or works."""
 
-import asyncio
 import itertools
 import re
 from collections import Counter
@@ -8,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 from aiohttp import ClientSession
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -21,6 +19,7 @@ from durable_host.functions import FunctionApp
 from durable_host.relaxed_json import read_object
 from durable_host.routes import compile_route
 from durable_host.settings import environment, read_settings
+from tests.conftest import rounds
 from tests.host.apps import ACTIVITY, HTTP, RETURN, loaded, write_function
 from tests.hostile.conftest import Count
 from tests.hostile.odd_apps import (
@@ -36,7 +35,7 @@ from tests.hostile.odd_apps import (
     raw_changes,
     text_of,
 )
-from tests.hostile.process import refused, running
+from tests.hostile.process import mains, running
 
 PATHS = ["/", "/x", "/x/1", "/X/%31/", "/a/b/c", "//", "/%00/%ff", "/%2f", "/{a}", "/" + "9" * 30, "/a" * 50]
 
@@ -49,15 +48,17 @@ def is_a_line(text: str) -> bool:
     return text != "" and text.replace("\t", " ").isprintable()
 
 
-@pytest.mark.timeout(60)
-def test_any_function_json_is_refused_in_a_line_or_fits_its_code_or_not(tmp_path: Path, count: Count) -> None:
+@rounds(300, soak=2_000, soak_timeout_s=60)
+def test_any_function_json_is_refused_in_a_line_or_fits_its_code_or_not(
+    rounds: int, tmp_path: Path, count: Count
+) -> None:
     seen = Counter[str]()
     folders = [write_function(tmp_path, f"F{number}", code) for number, (_, code) in enumerate(KINDS)]
     mains: list[dict[str, Any]] = [{} for _ in KINDS]
     for (_, code), names in zip(KINDS, mains, strict=True):
         exec(code, names)
 
-    @many(2_000)
+    @many(rounds)
     @given(st.integers(0, 2), st.lists(changes, min_size=1, max_size=3), st.sampled_from(["", "api"]))
     def read(kind: int, chosen: list[Change], prefix: str) -> None:
         document = changed({"scriptFile": "__init__.py", "bindings": KINDS[kind][0]}, *chosen)
@@ -74,15 +75,15 @@ def test_any_function_json_is_refused_in_a_line_or_fits_its_code_or_not(tmp_path
 
     read()
 
-    assert min(seen[each] for each in ("refused", "does not fit", "fits")) > 10, seen
+    assert min(seen[each] for each in ("refused", "does not fit", "fits")) > rounds / 200, seen
     count(seen.total())
 
 
-@pytest.mark.timeout(60)
-def test_any_route_is_refused_in_a_line_or_matches_or_not(count: Count) -> None:
+@rounds(300, soak=1_000, soak_timeout_s=60)
+def test_any_route_is_refused_in_a_line_or_matches_or_not(rounds: int, count: Count) -> None:
     seen = Counter[str]()
 
-    @many(1_000)
+    @many(rounds)
     @given(st.sampled_from(ROUTES) | st.text("{}[]:/()?*=,.a1^$\\%~|+-<>P'\" \n", max_size=30) | st.text())
     def compile_and_match(template: str) -> None:
         said, result = None, ""
@@ -96,15 +97,15 @@ def test_any_route_is_refused_in_a_line_or_matches_or_not(count: Count) -> None:
 
     compile_and_match()
 
-    assert min(seen[each] for each in ("refused", "matches", "does not match")) > 10, seen
+    assert min(seen[each] for each in ("refused", "matches", "does not match")) > rounds / 100, seen
     count(seen.total())
 
 
-@pytest.mark.timeout(60)
-def test_any_file_is_read_or_refused_in_a_line(tmp_path: Path, count: Count) -> None:
+@rounds(200, soak=1_000, soak_timeout_s=60)
+def test_any_file_is_read_or_refused_in_a_line(rounds: int, tmp_path: Path, count: Count) -> None:
     seen, file = Counter[str](), tmp_path / "host.json"
 
-    @many(1_000)
+    @many(rounds)
     @given(
         (raw_changes | changes).map(lambda change: text_of(changed(HOST_JSON, change)))
         | st.text('{}[]",:/*\\ \n1ea\ufeff\u2028', max_size=20),
@@ -122,7 +123,7 @@ def test_any_file_is_read_or_refused_in_a_line(tmp_path: Path, count: Count) -> 
 
     read()
 
-    assert min(seen["read"], seen["refused"]) > 100, seen
+    assert min(seen["read"], seen["refused"]) > rounds / 10, seen
     count(seen.total())
 
 
@@ -139,13 +140,13 @@ def outcome(app: FunctionApp) -> str:
     return "in part" if app.index_errors or any(function.load_error for function in app.functions) else "whole"
 
 
-@pytest.mark.timeout(60)
+@rounds(100, soak=500, soak_timeout_s=60)
 def test_any_app_is_refused_in_a_line_or_what_is_right_in_it_works(
-    tmp_path: Path, app_settings: None, count: Count
+    rounds: int, tmp_path: Path, app_settings: None, count: Count
 ) -> None:
     seen, numbers = Counter[str](), itertools.count()
 
-    @many(500)
+    @many(rounds)
     @given(apps())
     def load(files: dict[str, bytes]) -> None:
         root = tmp_path / str(next(numbers))  # Python keeps what it has compiled of a file, by its path.
@@ -163,7 +164,7 @@ def test_any_app_is_refused_in_a_line_or_what_is_right_in_it_works(
 
     load()
 
-    assert min(seen[each] for each in ("refused", "in part", "whole")) > 20, seen
+    assert min(seen[each] for each in ("refused", "in part", "whole")) > rounds / 25, seen
     count(seen.total())
 
 
@@ -182,19 +183,17 @@ ODD_FILES = [
 ]
 
 
-@pytest.mark.timeout(60)
 async def test_the_command_line_says_it_in_one_line(tmp_path: Path, count: Count) -> None:
     for number, (name, text) in enumerate(ODD_FILES):
         write_function(tmp_path / str(number), "A", "def main(value): ...", ACTIVITY)
         (tmp_path / str(number) / name).write_text(text)
 
-    ended = []
-    for first in range(0, len(ODD_FILES), 4):
-        numbers = range(first, min(first + 4, len(ODD_FILES)))
-        ended += await asyncio.gather(*(refused("--script-root", tmp_path / str(number)) for number in numbers))
+    ended = await mains(
+        *(("--port", "0", "--script-root", tmp_path / str(number)) for number in range(len(ODD_FILES)))
+    )
 
-    for code, errors in ended:
-        assert code == 1
+    for code, printed, errors in ended:
+        assert (code, printed) == (1, "")
         assert re.fullmatch("durable_host: [^\n]+\n", errors), errors
         assert is_a_line(errors[:-1])
     count(len(ended))

@@ -5,6 +5,7 @@ import json
 import re
 import resource
 from contextlib import AsyncExitStack
+from itertools import islice
 from pathlib import Path
 from urllib.parse import quote
 
@@ -14,6 +15,7 @@ from aiohttp import ClientSession
 from durable_host import Host
 from durable_host.webhooks import BASE
 from sandbox.server import Sandbox
+from tests.conftest import rounds
 from tests.hostile.conftest import GOLDEN_APP, Count
 from tests.hostile.process import running
 from tests.hostile.raw import connect, request, send
@@ -258,24 +260,22 @@ async def test_http_start_refuses_every_odd_body(host: Host, sandbox: Sandbox, c
 # Slow and large.
 
 
-@pytest.mark.timeout(40)
 async def test_slow_callers_are_let_go_and_hold_nobody_up(tmp_path: Path, count: Count) -> None:
     beginnings = [b"", b"G", b"GET / HTTP/1.1\r\nHost: loc", POST + b"Content-Length: 10\r\n\r\n12"]
     async with (
-        running("--script-root", GOLDEN_APP, "--hub", tmp_path / "hub.db") as host,
+        Host(GOLDEN_APP, hub=tmp_path / "hub.db", receive_s=1) as host,
         ClientSession(host.url) as client,
     ):
-        slow = [asyncio.create_task(send(host.url, beginnings[number % 4], timeout_s=10)) for number in range(500)]
+        slow = [asyncio.create_task(send(host.url, beginnings[number % 4])) for number in range(200)]
 
         async def drip() -> None:
-            """One byte a second, so that a time limit for each read alone would never end it."""
+            """A byte now and then, so that a time limit for each read alone would never end it."""
             reader, writer = await connect(host.url)
             writer.write(b"GET / HTTP/1.1\r\nX: ")
-            async with asyncio.timeout(10):
-                while not reader.at_eof():
-                    writer.write(b"x")
-                    with_timeout = asyncio.wait_for(reader.read(1), 1)
-                    await asyncio.gather(with_timeout, return_exceptions=True)
+            while not reader.at_eof():
+                writer.write(b"x")
+                with_timeout = asyncio.wait_for(reader.read(1), 0.1)
+                await asyncio.gather(with_timeout, return_exceptions=True)
             writer.close()
 
         dripping = [asyncio.create_task(drip()) for _ in range(10)]
@@ -288,9 +288,8 @@ async def test_slow_callers_are_let_go_and_hold_nobody_up(tmp_path: Path, count:
         replies = await asyncio.gather(*slow)
         await asyncio.gather(*dripping)
         assert all(reply.is_refusal for reply in replies)
-        assert good > 100
-        assert host.memory_mb() < 200
-    count(510)
+        assert good > 10
+    count(210)
 
 
 @pytest.mark.soak
@@ -310,8 +309,11 @@ async def test_more_callers_than_files_are_let_go(tmp_path: Path, count: Count) 
     count(100)
 
 
-@pytest.mark.timeout(60)
-async def test_large_bodies_are_taken_or_refused_and_memory_is_bounded(tmp_path: Path, count: Count) -> None:
+@pytest.mark.timeout(30)
+@rounds(4, soak=16, soak_timeout_s=60)
+async def test_large_bodies_are_taken_or_refused_and_memory_is_bounded(
+    rounds: int, tmp_path: Path, count: Count
+) -> None:
     async with (
         running("--script-root", GOLDEN_APP, "--hub", tmp_path / "hub.db") as host,
         ClientSession(host.url) as client,
@@ -324,19 +326,19 @@ async def test_large_bodies_are_taken_or_refused_and_memory_is_bounded(tmp_path:
         chunked = POST + b"Transfer-Encoding: chunked\r\n\r\n" + chunk * 200 + b"0\r\n\r\n"
         endless = await send(host.url, chunked, timeout_s=20)
         head = POST + b"Content-Length: 50000000\r\n\r\n" + b"x" * 49_000_000
-        many = [asyncio.create_task(send(host.url, head)) for _ in range(16)]
-        refused, waiting = await asyncio.wait(many, timeout=5)
+        many = [asyncio.create_task(send(host.url, head)) for _ in range(rounds)]
+        # Two of them fit, and a third nearly.
+        refused = [await each for each in islice(asyncio.as_completed(many), rounds - 3)]
 
         assert (taken.status, large.status, endless.status) == (202, 413, 413)
-        assert {each.result().status for each in refused} == {429}
-        assert len(refused) >= 12
+        assert {each.status for each in refused} == {429}
         async with client.post(START, json=1) as answer:
             assert answer.status == 202
         # All bodies together, and the largest once more while it is made into bytes.
         assert host.memory_mb() < quiet_mb + 500
-        for each in waiting:
+        for each in many:
             each.cancel()
-    count(19)
+    count(rounds + 3)
 
 
 async def test_a_caller_who_does_not_read_holds_only_himself_up(golden: Host, count: Count) -> None:

@@ -10,6 +10,7 @@ from aiohttp import ClientSession
 
 from durable_host import Host, RealClock
 from durable_host.webhooks import BASE
+from tests.conftest import rounds
 from tests.host.apps import ORCHESTRATOR, write_function
 from tests.hostile.conftest import Count
 from tests.hostile.linearizability import Moment, is_linearizable
@@ -129,18 +130,6 @@ async def test_a_race_is_a_story_that_could_have_been(name: str, app: Path, tmp_
     count(20)
 
 
-async def random_races(app: Path, hub: Path, seeds: range) -> int:
-    async with Host(app, hub=hub, clock=RealClock()) as host, ClientSession(host.url) as client:
-        for seed in seeds:
-            chance = random.Random(seed)
-            name = chance.choice(["Wait", "Timer"])
-            at_once = [chance.choices(list(REQUESTS), k=chance.randint(1, 5)) for _ in range(chance.randint(2, 5))]
-            story = await race(client, name, f"{seed}", chance.choices(["start", "status"], k=1), at_once)
-            assert is_linearizable(story, has_timer=name == "Timer"), (seed, story)
-        await assert_histories_are_whole(host, client)
-    return len(seeds)
-
-
 async def assert_histories_are_whole(host: Host, client: ClientSession) -> None:
     """Each history begins once, and ends at most once and last."""
     await host.idle()
@@ -155,15 +144,20 @@ async def assert_histories_are_whole(host: Host, client: ClientSession) -> None:
         assert (types.count("ExecutionCompleted"), types[-1] == "ExecutionCompleted") == (is_ended, is_ended)
 
 
-@pytest.mark.timeout(60)
-async def test_random_races_are_stories_that_could_have_been(app: Path, tmp_path: Path, count: Count) -> None:
-    count(await random_races(app, tmp_path / "hub.db", range(150)))
-
-
-@pytest.mark.soak
-@pytest.mark.timeout(1800)
-async def test_many_random_races_are_stories_that_could_have_been(app: Path, tmp_path: Path, count: Count) -> None:
-    count(await random_races(app, tmp_path / "hub.db", range(1_000, 6_000)))
+@pytest.mark.timeout(30)
+@rounds(50, soak=500, soak_timeout_s=120, long=5_000)
+async def test_random_races_are_stories_that_could_have_been(
+    rounds: int, app: Path, tmp_path: Path, count: Count
+) -> None:
+    async with Host(app, hub=tmp_path / "hub.db", clock=RealClock()) as host, ClientSession(host.url) as client:
+        for seed in range(rounds):
+            chance = random.Random(seed)
+            name = chance.choice(["Wait", "Timer"])
+            at_once = [chance.choices(list(REQUESTS), k=chance.randint(1, 5)) for _ in range(chance.randint(2, 5))]
+            story = await race(client, name, f"{seed}", chance.choices(["start", "status"], k=1), at_once)
+            assert is_linearizable(story, has_timer=name == "Timer"), (seed, story)
+        await assert_histories_are_whole(host, client)
+    count(rounds)
 
 
 @pytest.mark.parametrize(

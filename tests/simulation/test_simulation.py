@@ -7,6 +7,7 @@ from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
+from tests.conftest import rounds
 from tests.simulation.simulation import Report, simulate, simulated_app
 
 CHUNK = 10
@@ -16,7 +17,6 @@ HAPPENED = {
     "episodes": "episode of",
     "SMS": "Twilio",
 }
-SOAK = [pytest.mark.soak, pytest.mark.timeout(3600)]
 
 
 def play(first: int) -> list[Report]:
@@ -33,24 +33,23 @@ def workers() -> Iterator[ProcessPoolExecutor]:
         yield pool
 
 
-@pytest.mark.parametrize(
-    "seeds", [pytest.param(300, marks=pytest.mark.timeout(120)), pytest.param(10_000, marks=SOAK)]
-)
+@pytest.mark.timeout(60)
+@rounds(40, soak=300, soak_timeout_s=300, long=10_000)
 def test_all_invariants_hold_in_every_world(
-    seeds: int, workers: ProcessPoolExecutor, capsys: pytest.CaptureFixture[str]
+    rounds: int, workers: ProcessPoolExecutor, capsys: pytest.CaptureFixture[str]
 ) -> None:
     happened: Counter[str] = Counter()
     broken = []
 
-    for reports in workers.map(play, range(0, seeds, CHUNK)):
+    for reports in workers.map(play, range(0, rounds, CHUNK)):
         for report in reports:
             happened.update({what: sum(text in line for line in report.log) for what, text in HAPPENED.items()})
             if report.violations:
                 broken.append(str(report))
 
     with capsys.disabled():
-        print(f"\n{seeds} seeds:", ", ".join(f"{count} {what}" for what, count in happened.items()))
-    assert min(happened.values()) > seeds / 2, "the seeds must have enough of each in them"
+        print(f"\n{rounds} seeds:", ", ".join(f"{count} {what}" for what, count in happened.items()))
+    assert min(happened.values()) > rounds / 2, "the seeds must have enough of each in them"
     assert not broken, "\n".join([*broken, "again: python -m tests.simulation SEED"])
 
 
