@@ -21,6 +21,7 @@ from tests.host.apps import (
     write_function,
 )
 
+OPTIONAL = repr(typing.Optional[str])  # noqa: UP045 - Python 3.14 writes it otherwise.
 IMPORTS = (
     "import typing\nfrom typing import *\nimport azure.functions as func\nimport azure.durable_functions as df\n"
 )
@@ -98,7 +99,7 @@ def test_a_signature_that_azures_worker_takes_is_taken(
         (
             "def main(value: Optional[str]): pass",
             [ACTIVITY],
-            f"binding value has invalid non-type annotation {typing.Optional[str]!r}",
+            f"binding value has invalid non-type annotation {OPTIONAL}",
         ),
         (
             "def main(value: str | None): pass",
@@ -157,7 +158,7 @@ def test_a_signature_that_azures_worker_takes_is_taken(
         (
             "def main(req) -> Optional[str]: pass",
             [HTTP, RETURN],
-            f"has invalid non-type return annotation {typing.Optional[str]!r}",
+            f"has invalid non-type return annotation {OPTIONAL}",
         ),
         (
             "def main(req) -> dict: pass",
