@@ -64,6 +64,7 @@ class Run:
             (":7071", f":{self._host_port}"),
             (":7072", f":{self._sandbox_port}"),
             (".venv/bin/python", sys.executable),
+            ("python3 -c", f"{sys.executable} -c"),
             ("curl", "curl --fail-with-body -sS"),
         ):
             commands = commands.replace(old, new)

@@ -27,7 +27,7 @@ CHECK = "yield context.call_activity('Check', '')\n"
 FAILING = {
     "return {1}": "Object of type set is not JSON serializable",
     "a = []\na.append(a)\nreturn a": "Circular reference detected",
-    "a = []\nfor _ in range(100_000): a = [a]\nreturn a": "maximum recursion depth exceeded",
+    "a = []\nfor _ in range(100_000): a = [a]\nreturn a": "RecursionError",
     "a = 0\nfor _ in range(600): a = [a]\nreturn a": "nested too deeply",
     "return b'x'": "Object of type bytes is not JSON serializable",
     "return 10**5_000": "Exceeds the limit (4300 digits)",
