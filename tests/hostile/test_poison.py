@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from textwrap import indent
@@ -23,11 +24,13 @@ from tests.hostile.process import Running, running
 
 POISON_APP = Path(__file__).parents[1] / "fixture_apps" / "poison"
 CHECK = "yield context.call_activity('Check', '')\n"
+# Of json, which writes in C.
+TOO_DEEP = "Stack overflow" if sys.version_info >= (3, 14) else "maximum recursion depth exceeded"
 # Bodies of orchestrators, with what their instances end with: the failure, or the output.
 FAILING = {
     "return {1}": "Object of type set is not JSON serializable",
     "a = []\na.append(a)\nreturn a": "Circular reference detected",
-    "a = []\nfor _ in range(100_000): a = [a]\nreturn a": "RecursionError",
+    "a = []\nfor _ in range(100_000): a = [a]\nreturn a": TOO_DEEP,
     "a = 0\nfor _ in range(600): a = [a]\nreturn a": "nested too deeply",
     "return b'x'": "Object of type bytes is not JSON serializable",
     "return 10**5_000": "Exceeds the limit (4300 digits)",
