@@ -149,5 +149,5 @@ async def test_no_answer_is_other_than_the_document_says(
     worked = {name for name, statuses in fuzzed.seen.items() if statuses & {200, 202}}
     refused = {name for name, statuses in fuzzed.seen.items() if max(statuses) >= 400}
     assert operations - refused <= {"entities"}
-    assert operations - worked <= {"suspend", "resume", "rewind", "restart", "purge"}
+    assert operations - worked <= {"suspend", "resume", "rewind", "restart", "restartWithOptions", "purge"}
     count(fuzzed.cases)
