@@ -133,14 +133,16 @@ def parse_answer(text: str) -> Answer:
 def parse_failure(failure: FunctionFailed) -> Answer:
     """The answer of an orchestrator function that raised: the SDK hides its state in the exception's text.
 
+    The engine takes the state only when it is not done; else the failure is the worker's raw text.
     Source: Orchestrator.handle raises f"{exception}\\n\\n$OutOfProcData$:{state}". The exception's own text may
-    hold the marker too, so the last one counts.
+    hold the marker too, so the last one counts. Recorded: e_bad_return, e_yield_non_task.
     """
     _, marker, state = failure.message.rpartition(_MARKER)
     if marker:
         with suppress(*_MALFORMED):
-            return _answer(json.loads(state))
-    # Source: recorded, e_yield_non_task: the raw text of the worker.
+            answer = _answer(json.loads(state))
+            if not answer.is_done and answer.error is not None:
+                return answer
     text = f"Result: Failure\nException: {failure.type_name}: {failure.message}\nStack: {failure.stack}"
     return Answer(False, (), error=storable(f"One or more errors occurred. ({text})"), raw=True)
 

@@ -17,8 +17,8 @@ from durable_host.failures import activity_failure
 from durable_host.functions import FunctionApp
 from durable_host.inbox import Inbox
 from durable_host.invocations import Invocation
-from durable_host.play import missing_function
 from durable_host.records import Activity
+from durable_host.registry import missing_function
 from durable_host.taskhub import TaskHub
 from durable_host.watchdog import Watchdog
 
@@ -57,7 +57,7 @@ class Activities:
 
     def start(self) -> None:
         """Start as many as may run at once."""
-        while self._waiting and len(self._running) < self._app.max_activities:
+        while self._waiting and len(self._running) < self._app.durable.max_activities:
             task = asyncio.create_task(self._run(self._waiting.popleft()))
             self._running.add(task)
             task.add_done_callback(self._done)

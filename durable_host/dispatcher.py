@@ -20,14 +20,14 @@ from durable_host.bindings import Bindings
 from durable_host.clock import Clock
 from durable_host.episode import ChildStart, decide, open_episode, orchestrator_missing
 from durable_host.errors import FunctionFailed, HostError, HubError, InstanceExists, ProtocolError
-from durable_host.events import Status
+from durable_host.events import EventType, Status
 from durable_host.functions import FunctionApp
 from durable_host.inbox import Inbox
 from durable_host.instances import put_start
 from durable_host.invocations import Invocation
 from durable_host.outage import Outage
-from durable_host.play import Registry
 from durable_host.records import Activity, Record, WorkItem
+from durable_host.registry import Registry
 from durable_host.taskhub import TaskHub
 from durable_host.watchdog import Watchdog
 
@@ -65,7 +65,9 @@ class Dispatcher:
         self._watchdog = watchdog
         self._on_episode = on_episode
         self._registry = Registry(
-            tuple(function.name for function in app.orchestrators), tuple(each.name for each in app.activities)
+            tuple(function.name for function in app.orchestrators),
+            tuple(each.name for each in app.activities),
+            app.durable.engine,
         )
         self._running = 0
         self._idle = asyncio.Event()
@@ -229,22 +231,26 @@ class Dispatcher:
             self._hub.delete_messages(message_id for message_id, _, _ in item.messages)
             return []
         history = self._hub.history(record.id)
-        taken, texts = [], []
+        taken: list[int] = []
+        texts: list[str] = []
         for message_id, execution_id, text in item.messages:
+            # A generation's first episode is its start alone, or a loop's that is to end.
+            if texts and not history and events.read_row(text)[0].type is not EventType.EXECUTION_TERMINATED:
+                continue
             if execution_id is None or execution_id == record.execution_id:
                 texts.append(text)
             taken.append(message_id)
-            if texts and not history:
-                break  # A generation's first episode is its start alone.
         self._hub.delete_messages(taken)
         return self._run_episode(record, history, texts) if texts else []
 
     def _run_episode(self, record: Record, history: list[str], messages: list[str]) -> list[Activity]:
         # An instance never sees time run back, whatever the system's clock does.
         now = max(self._clock.now(), record.updated_at)
-        opening = open_episode(record.instance, history, messages, now)
+        opening = open_episode(record.instance, history, messages, now, self._registry.options.http_sleep_ms)
         answer = self._call(record, opening.context)
         decision = decide(record.instance, opening, answer, self._registry)
+        for warning in decision.warnings:
+            log.warning("%s", warning)
         for child in decision.children:
             self._start_child(child, now)
         timers = [
@@ -280,7 +286,10 @@ class Dispatcher:
         old = self._hub.record(child.instance_id)
         parent = child.parent
         if old is not None and not old.status.is_terminal:
-            reason = str(InstanceExists(old.status.name))
+            # The engine replaces it without a word. Source: recorded, d_sub_live_id.
+            reason = (
+                f"The sub-orchestration '{child.instance_id}' was not started. {InstanceExists(old.status.name)}"
+            )
             event = events.sub_orchestration_failed(now, parent.task_id, reason, None)
             self._hub.deliver(parent.instance_id, parent.execution_id, now, event)
             return

@@ -1,7 +1,7 @@
 """One episode of one instance, decided: (instance, history, messages, now, the SDK's answer) -> what to commit.
 
 Not here: calling the function, storing the outcome, and which action gets which id (`play`). No clock, no file.
-Source: TaskOrchestrationExecutor and TaskOrchestrationShim of the engine, as recorded (durable extension 3.14.1).
+Source: TaskOrchestrationExecutor and TaskOrchestrationShim of the engine, as recorded (durable extension 3.19.0).
 """
 
 import itertools
@@ -15,10 +15,21 @@ from datetime import datetime, timedelta
 from durable_host import events
 from durable_host.actions import Answer, CallActivity, CallSubOrchestrator, ContinueAsNew
 from durable_host.determinism import NON_DETERMINISTIC
-from durable_host.events import Event, Parent, Status, compact
-from durable_host.play import Fatal, Play, Registry, missing_function
+from durable_host.events import Event, EventType, Parent, Status, compact
+from durable_host.play import Fatal, Play
+from durable_host.registry import HTTP_SLEEP_MS, Options, Registry, missing_function
 
 _STATUS_LIMIT_KB = 16
+# The engine's stack of a failed sub-orchestration, whatever failed in it. Source: recorded, c_chain_1.
+_STACK = (
+    "   at Microsoft.Azure.WebJobs.Extensions.DurableTask.TaskOrchestrationShim.InvokeUserCodeAndHandleResults("
+    "RegisteredFunctionInfo orchestratorInfo, OrchestrationContext innerContext) in "
+    "/_/src/WebJobs.Extensions.DurableTask/Listener/TaskOrchestrationShim.cs:line 148"
+)
+_MIXED_UP = (
+    "{}: {} caught a failure in a task_all while a retry in it went on. What it asked for next gets the retry's "
+    "result, here as on Azure: wait for the retry in a try of its own."
+)
 _HUGE = re.compile(r"[eE]\+?[0-9]{3}")  # An exponent of three digits; far from each is too large.
 
 
@@ -45,6 +56,11 @@ class Opening:
     history: tuple[Event, ...]
     new: tuple[str, ...]
     now: datetime
+
+    @property
+    def source_id(self) -> str | None:
+        """The instance that this one restarts under another id."""
+        return _source_id(self.history)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +107,7 @@ class Decision:
     `now` is the episode's time, `last_at` that of its last event. `history` are event texts in their stored form.
     `output` is JSON, or the plain text of a failure or reason.
     `next_generation` replaces the instance's history by a new generation's first message.
-    `for_parent` is the text of the completion that a waiting parent gets.
+    `for_parent` is the text of the completion that a waiting parent gets. `warnings` are lines for the console.
     """
 
     now: datetime
@@ -105,26 +121,41 @@ class Decision:
     output: str | None = None
     next_generation: Generation | None = None
     for_parent: str | None = None
+    warnings: list[str] = field(default_factory=list)
 
 
-def open_episode(instance: Instance, history: Sequence[str], messages: Sequence[str], now: datetime) -> Opening:
+def open_episode(
+    instance: Instance,
+    history: Sequence[str],
+    messages: Sequence[str],
+    now: datetime,
+    http_sleep_ms: int = HTTP_SLEEP_MS,
+) -> Opening:
     """The context that the SDK gets for these messages.
 
-    `history` and `messages` are event texts. `now` becomes the orchestrator's current_utc_datetime.
+    `history` and `messages` are event texts. `now` becomes the orchestrator's current_utc_datetime, and
+    `http_sleep_ms` is host.json's wait between polls of call_http.
     Source: the recorded contexts of the engine; keys and constants are its own, spelling included.
     """
     new = (events.orchestrator_started(now), *messages)
     texts = ",".join((*history, *new))
     is_replaying = "true" if history else "false"
     parent_id = compact(instance.parent.instance_id) if instance.parent else "null"
+    past = itertools.chain.from_iterable(map(events.read_row, history))
+    read = (*past, *map(events.read, events.parse(new)))
+    source_id = _source_id(read)
     context = (
         f'{{"history":[{texts}],"input":{_input_json(instance.input_text)},"instanceId":{compact(instance.id)},'
-        f'"isReplaying":{is_replaying},"parentInstanceId":{parent_id},"upperSchemaVersion":1,'
-        '"upperSchemaVersionNew":3,"longRunningTimerIntervalDuration":"3.00:00:00",'
-        '"maximumShortTimerDuration":"6.00:00:00","defaultHttpAsyncRequestSleepTimeMillseconds":30000}'
+        f'"isReplaying":{is_replaying},"parentInstanceId":{parent_id},"sourceInstanceId":{compact(source_id)},'
+        '"upperSchemaVersion":1,"upperSchemaVersionNew":3,"longRunningTimerIntervalDuration":"3.00:00:00",'
+        '"maximumShortTimerDuration":"6.00:00:00","defaultHttpAsyncRequestSleepTimeMillseconds":'
+        f"{http_sleep_ms}}}"
     )
-    past = itertools.chain.from_iterable(map(events.read_row, history))
-    return Opening(context, (*past, *map(events.read, events.parse(new))), new, now)
+    return Opening(context, read, new, now)
+
+
+def _source_id(history: Sequence[Event]) -> str | None:
+    return next((event.source_id for event in history if event.type is EventType.EXECUTION_STARTED), None)
 
 
 def _input_json(text: str | None) -> str:
@@ -157,10 +188,19 @@ def decide(instance: Instance, opening: Opening, answer: Answer, registry: Regis
                 play.handle(event)
         except Fatal as fatal:
             failure = fatal.text
-        _schedule(instance, decision, play, opening.history)
-    _conclude(instance, decision, play, answer, failure)
+        _schedule(instance, decision, play, opening.history, registry.options)
+        if play.is_mixed_up and _has_new_failure(opening.history):
+            decision.warnings.append(_MIXED_UP.format(instance.id, instance.name))
+    _conclude(instance, decision, play, answer, failure, opening)
     decision.history.append(events.orchestrator_completed(decision.last_at))
     return decision
+
+
+def _has_new_failure(history: Sequence[Event]) -> bool:
+    """Whether a call has failed since the last episode."""
+    new = itertools.takewhile(lambda event: event.type is not EventType.ORCHESTRATOR_STARTED, reversed(history))
+    failures = (EventType.TASK_FAILED, EventType.SUB_ORCHESTRATION_INSTANCE_FAILED)
+    return any(event.type in failures for event in new)
 
 
 def _status_failure(answer: Answer) -> str | None:
@@ -176,7 +216,9 @@ def _status_failure(answer: Answer) -> str | None:
     )
 
 
-def _schedule(instance: Instance, decision: Decision, play: Play, history: Sequence[Event]) -> None:
+def _schedule(
+    instance: Instance, decision: Decision, play: Play, history: Sequence[Event], options: Options
+) -> None:
     """Add what this episode decided: an event for the history, and the work behind it.
 
     The events' times are a microsecond apart: they tell the order of the ids, which showHistory leaves out.
@@ -186,10 +228,13 @@ def _schedule(instance: Instance, decision: Decision, play: Play, history: Seque
         now = decision.last_at
         match action:
             case CallActivity(name, input_text):
-                decision.history.append(events.task_scheduled(now, task_id, name))
+                shown = compact([input_text]) if options.store_inputs else None
+                decision.history.append(events.task_scheduled(now, task_id, name, shown))
                 decision.activities.append(ActivityCall(task_id, name, input_text))
             case CallSubOrchestrator(name, input_text, _, version):
-                created = events.sub_orchestration_created(now, task_id, name, child_id, version)
+                version = options.default_version if version is None else version
+                shown = compact([input_text]) if options.store_inputs else None
+                created = events.sub_orchestration_created(now, task_id, name, child_id, version, shown)
                 decision.history.append(created)
                 parent = Parent(instance.name, instance.id, instance.execution_id, task_id, instance.version)
                 # An SDK's input is JSON text, stored as a JSON string; no input is the text null.
@@ -200,7 +245,9 @@ def _schedule(instance: Instance, decision: Decision, play: Play, history: Seque
                 decision.timers.append(Timer(task_id, action.fire_at))
 
 
-def _conclude(instance: Instance, decision: Decision, play: Play, answer: Answer, failure: str | None) -> None:
+def _conclude(
+    instance: Instance, decision: Decision, play: Play, answer: Answer, failure: str | None, opening: Opening
+) -> None:
     """Set the instance's next status: it ends or continues as new only when no task is open."""
     prefix = f"Orchestrator function '{instance.name}' failed: "
     if failure is not None:
@@ -215,7 +262,7 @@ def _conclude(instance: Instance, decision: Decision, play: Play, answer: Answer
     elif answer.error is not None:
         _finish(instance, decision, play, Status.Failed, prefix + answer.error, details=answer.error)
     elif answer.is_done and play.continued is not None:
-        decision.next_generation = _next_generation(instance, play.continued, play.carried, decision.now)
+        decision.next_generation = _next_generation(instance, play.continued, play.carried, opening)
     elif answer.is_done:
         _finish(instance, decision, play, Status.Completed, answer.output)
 
@@ -231,14 +278,14 @@ def _finish(
     if status is Status.Completed:
         decision.for_parent = events.sub_orchestration_completed(decision.now, task_id, output)
     else:
-        # Source: recorded, e_sub_fail; the .NET stack that follows there is not made up here.
-        text = f"Message: {details}, StackTrace: " if status is Status.Failed else None
+        text = f"Message: {details}, StackTrace: {_STACK}" if status is Status.Failed else None
         decision.for_parent = events.sub_orchestration_failed(decision.now, task_id, output, text)
 
 
 def _next_generation(
-    instance: Instance, action: ContinueAsNew, carried: Sequence[Event], now: datetime
+    instance: Instance, action: ContinueAsNew, carried: Sequence[Event], opening: Opening
 ) -> Generation:
+    now = opening.now
     execution_id = uuid.uuid4().hex
     # The SDK hands over JSON text, which is stored as a JSON string, as a start through the SDK stores it.
     input_text = None if action.input_text is None else compact(action.input_text)
@@ -251,8 +298,9 @@ def _next_generation(
         generation=None,
         version=instance.version,
         parent=instance.parent,
+        source_id=opening.source_id,
     )
     raised = (events.event_raised(events.instant(e.timestamp), e.name or "", e.text or "null") for e in carried)
     # The first episode of such a generation finds itself closed already. Source: recorded, e_continue_as_new.
-    opening = ",".join((started, *map(events.played, raised), events.orchestrator_completed(now)))
-    return Generation(execution_id, input_text, opening)
+    first = ",".join((started, *map(events.played, raised), events.orchestrator_completed(now)))
+    return Generation(execution_id, input_text, first)

@@ -3,7 +3,7 @@
 A message that waits for an instance is the text of the event that it becomes, so nothing is encoded twice. Texts
 are written with `IsPlayed` false; `played` marks them once an episode has seen them.
 Not here: which event comes when (`episode`), and the shape that showHistory gives them (`webhooks`).
-Source: recorded contexts of Microsoft.Azure.WebJobs.Extensions.DurableTask 3.14.1, DurableTask.Core 3.9.0.
+Source: recorded contexts of Microsoft.Azure.WebJobs.Extensions.DurableTask 3.19.0, DurableTask.Core 3.11.2.
 """
 
 import functools
@@ -18,6 +18,7 @@ JSON = Any  # A parsed JSON value.
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _write = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_SOURCE = "MS_DurableFunctions_SourceInstanceId"  # The tag of an instance that is another's restart.
 _SHORT = 4_000  # Characters; what is remembered stays under some megabytes.
 _DEEPEST = 500  # Python 3.11 reads and writes JSON to a depth below a thousand; later versions, deeper.
 
@@ -78,7 +79,8 @@ class Event(NamedTuple):
 
     `task_id` is the id that a completion answers: TaskScheduledId or TimerId.
     `text` is the reason, input or data that the event carries, as it stands on the wire.
-    `child_id` is the instance id of a sub-orchestration that was created.
+    `child_id` is the instance id of a sub-orchestration that was created; `source_id` that of the instance which a
+    started one restarts under another id.
     """
 
     type: EventType
@@ -88,6 +90,7 @@ class Event(NamedTuple):
     name: str | None = None
     text: str | None = None
     child_id: str | None = None
+    source_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,8 +177,9 @@ def execution_started(
     generation: int | None,
     version: str | None = None,
     parent: Parent | None = None,
+    source_id: str | None = None,
 ) -> str:
-    """The first event of a generation."""
+    """The first event of a generation; `source_id` is the instance that it restarts under another id."""
     return _event(
         EventType.EXECUTION_STARTED,
         at,
@@ -185,7 +189,7 @@ def execution_started(
             "Name": name,
             "Version": version,
             "Input": input_text,
-            "Tags": None,
+            "Tags": source_id and {_SOURCE: source_id},
             "Correlation": None,
             "ParentTraceContext": None,
             "ScheduledStartTime": None,
@@ -215,9 +219,9 @@ def execution_terminated(at: datetime, reason: str | None) -> str:
     return _event(EventType.EXECUTION_TERMINATED, at, {"Input": reason})
 
 
-def task_scheduled(at: datetime, event_id: int, name: str) -> str:
-    """An activity was called; its input stays out of the history."""
-    fields = {"Name": name, "Version": "", "Input": None, "ParentTraceContext": None, "Tags": None}
+def task_scheduled(at: datetime, event_id: int, name: str, input_text: str | None = None) -> str:
+    """An activity was called; its input is in the history only when host.json asks for it."""
+    fields = {"Name": name, "Version": "", "Input": input_text, "ParentTraceContext": None, "Tags": None}
     return _event(EventType.TASK_SCHEDULED, at, fields, event_id)
 
 
@@ -233,14 +237,19 @@ def task_failed(at: datetime, task_id: int, reason: str, details: str) -> str:
 
 
 def sub_orchestration_created(
-    at: datetime, event_id: int, name: str, instance_id: str, version: str | None
+    at: datetime,
+    event_id: int,
+    name: str,
+    instance_id: str,
+    version: str | None,
+    input_text: str | None = None,
 ) -> str:
-    """A sub-orchestration was called."""
+    """A sub-orchestration was called; its input is in the history only when host.json asks for it."""
     fields = {
         "Name": name,
         "Version": version,
         "InstanceId": instance_id,
-        "Input": None,
+        "Input": input_text,
         "ClientSpanId": None,
         "Tags": None,
     }
@@ -320,7 +329,8 @@ def read(wire: JSON) -> Event:
     kind, get = EventType(wire["EventType"]), wire.get
     task_id = get("TimerId") if kind is EventType.TIMER_FIRED else get("TaskScheduledId")
     text = wire["Reason"] if "Reason" in wire else get("Input")
-    return Event(kind, wire["Timestamp"], wire["EventId"], task_id, get("Name"), text, get("InstanceId"))
+    source = (get("Tags") or {}).get(_SOURCE) if kind is EventType.EXECUTION_STARTED else None
+    return Event(kind, wire["Timestamp"], wire["EventId"], task_id, get("Name"), text, get("InstanceId"), source)
 
 
 def read_row(text: str) -> tuple[Event, ...]:

@@ -1,7 +1,7 @@
 """What an instance is told of an activity that failed: the engine's reason and details.
 
 Not here: which events carry them (`events`), and failures of orchestrators (`episode`).
-Source: recorded, e_act_fail*; the RpcException and sanitizer of the Functions host 4.836.
+Source: recorded, e_act_fail*; the RpcException and sanitizer of the Functions host 4.1037.
 """
 
 import re
@@ -45,7 +45,7 @@ def activity_failure(name: str, failure: FunctionFailed) -> tuple[str, str]:
     details = {
         "$type": "System.Exception, System.Private.CoreLib",
         "ClassName": "System.Exception",
-        "Message": f" {message}",
+        "Message": message,
         "Data": None,
         "InnerException": inner,
         "HelpURL": None,
@@ -57,4 +57,4 @@ def activity_failure(name: str, failure: FunctionFailed) -> tuple[str, str]:
         "Source": None,
         "WatsonBuckets": None,
     }
-    return f"Activity function '{name}' failed:  {message}", compact(details)
+    return f"Activity function '{name}' failed: {message}", compact(details)

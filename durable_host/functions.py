@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from durable_host.durable_options import DurableOptions
 from durable_host.entry_points import AppCode, fit
 from durable_host.errors import AppError, one_line
 from durable_host.function_json import Function, InError, read_function
@@ -23,8 +24,7 @@ class FunctionApp:
 
     Args:
         route_prefix: what stands before each route, "" for nothing.
-        hub_name: the task hub's name.
-        max_activities: how many activities may run at once.
+        durable: what host.json says of the durable extension.
         twilio: what host.json says for all twilioSms bindings.
         functions: those that are listed, by name without regard to letter case; routes are tried in this order.
         index_errors: (name, reason) of functions that are not listed: "The 'NAME' function is in error: REASON".
@@ -33,8 +33,7 @@ class FunctionApp:
 
     root: Path
     route_prefix: str
-    hub_name: str
-    max_activities: int
+    durable: DurableOptions
     twilio: Mapping[str, Any]
     functions: tuple[Function, ...]
     index_errors: tuple[tuple[str, str], ...]
@@ -124,8 +123,7 @@ def load_app(root: Path) -> FunctionApp:
     return FunctionApp(
         root=root,
         route_prefix=host.route_prefix,
-        hub_name=host.hub_name,
-        max_activities=host.max_activities,
+        durable=host.durable,
         twilio=host.twilio,
         functions=loaded,
         index_errors=tuple(errors.items()),

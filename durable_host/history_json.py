@@ -1,7 +1,7 @@
 """An instance's status and history in the JSON shapes that the durable HTTP API shows.
 
 Not here: which of it a request asks for (`webhooks`).
-Source: recorded from the durable extension 3.14.1 (every final status with history and outputs).
+Source: recorded from the durable extension 3.19.0 (every final status with history and outputs).
 """
 
 import json
@@ -43,7 +43,9 @@ def status_json(
     """An instance's status; with `history`, its wire events, historyEvents too."""
     status: dict[str, JSON] = {
         "name": record.name,
+        **({} if not record.version else {"version": record.version}),
         "instanceId": record.id,
+        **({} if record.parent is None else {"parentInstanceId": record.parent.instance_id}),
         "runtimeStatus": record.status.name,
         "input": json_or_text(record.input_text) if show_input else None,
         "customStatus": json_or_text(record.custom_status),
@@ -85,11 +87,16 @@ def _event(event: JSON, kind: EventType, calls: dict[int, JSON], show_input: boo
     elif kind is EventType.EXECUTION_COMPLETED:
         row["OrchestrationStatus"] = Status(row["OrchestrationStatus"]).name
     elif kind is EventType.TASK_SCHEDULED or kind is EventType.SUB_ORCHESTRATION_INSTANCE_CREATED:
-        row.pop("Version", None)
-    elif kind in _COMPLETING:
-        call = calls[event["TaskScheduledId"]]
-        scheduled = call["Timestamp"].removesuffix("Z") + "+00:00"
-        row |= {"ScheduledTime": scheduled, "FunctionName": call["Name"]}
-        if show_input:
+        if not show_input:
             row["Input"] = None
+    elif kind in _COMPLETING:
+        row |= _of_call(calls[event["TaskScheduledId"]], show_input)
     return row
+
+
+def _of_call(call: JSON, show_input: bool) -> dict[str, JSON]:
+    """What a completion shows of the call that it answers."""
+    fields = {"ScheduledTime": call["Timestamp"].removesuffix("Z") + "+00:00", "FunctionName": call["Name"]}
+    if "InstanceId" in call:
+        fields["InstanceId"] = call["InstanceId"]
+    return fields | ({"Input": call.get("Input")} if show_input else {})

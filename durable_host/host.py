@@ -25,7 +25,7 @@ from durable_host.functions import FunctionApp, load_app
 from durable_host.history_json import status_json
 from durable_host.inbox import Inbox
 from durable_host.instances import Instances
-from durable_host.play import Registry, missing_function
+from durable_host.registry import Registry, missing_function
 from durable_host.replay import RunOrchestrator, Verdict, read_histories, replay
 from durable_host.server import Server
 from durable_host.settings import environment, read_settings, thread_count
@@ -103,14 +103,14 @@ class Host:
         stack.callback(self.app.unload)
         stack.callback(sdk.speed_up_replay())
         stack.push_async_callback(sdk.close_session)
-        path = self._hub_path or self._root / ".durable_host" / f"{self.app.hub_name}.db"
+        path = self._hub_path or self._root / ".durable_host" / f"{self.app.durable.hub_name}.db"
         self.hub = stack.enter_context(TaskHub(path))
         self.clock.skipped = max(self.clock.skipped, self.hub.skipped)
         pool = self._executor or ThreadPoolExecutor(thread_count(), thread_name_prefix="function")
         stack.callback(pool.shutdown, wait=False, cancel_futures=True)
         inbox = Inbox(self.clock)
-        self.instances = Instances(self.hub, inbox, self.clock)
-        webhooks = Webhooks(self.instances, self.clock, self.app.hub_name, self.hub.key)
+        self.instances = Instances(self.hub, inbox, self.clock, self.app.durable)
+        webhooks = Webhooks(self.instances, self.clock, self.app.durable, self.hub.key)
 
         def client_binding() -> str:
             return webhooks.client_binding(self.url, f"http://{rpc_host}:{port}")

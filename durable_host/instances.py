@@ -2,16 +2,20 @@
 
 Each change is checked and written in one step of the next batch, and returns once that is on disk.
 Not here: URLs, status codes and JSON shapes (`webhooks`).
-Source of rules and texts: recorded from the durable extension 3.14.1; the operation's recordings are named.
+Source of rules and texts: recorded from the durable extension 3.19.0; the operation's recordings are named.
 """
 
+import logging
 import uuid
+from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 
 from durable_host import events
 from durable_host.clock import Clock
+from durable_host.durable_options import DurableOptions
 from durable_host.errors import InstanceExists, InstanceFinished, InstanceNotFound, NotAllowed
 from durable_host.events import EventType, Status
 from durable_host.inbox import Inbox
@@ -19,12 +23,20 @@ from durable_host.records import Filter, Record
 from durable_host.taskhub import TaskHub
 
 _PURGED_AT_ONCE = 100  # So that a purge of 100,000 instances holds up nobody else.
+_LONGEST_ID = 512  # In UTF-16 units, as a key of Azure's tables. Source: recorded, l_id_limit.
+_MADE_WAY = (
+    "A new instance creation request has been issued for instance {} which currently has status {}. Since the "
+    "dedupe statuses of the creation request, [] (all statuses reusable), do not contain the orchestration's "
+    "status, the orchestration has been terminated and a new instance with the same instance ID will be created."
+)
+log = logging.getLogger(__name__)
 
 
 class Instances:
     """The operations on a hub's instances."""
 
-    def __init__(self, hub: TaskHub, inbox: Inbox, clock: Clock) -> None:
+    def __init__(self, hub: TaskHub, inbox: Inbox, clock: Clock, options: DurableOptions) -> None:
+        self._options = options
         self._hub = hub
         self._inbox = inbox
         self._clock = clock
@@ -58,19 +70,41 @@ class Instances:
     ) -> str:
         """Start an instance and return its id. `input_text` is raw JSON.
 
-        A finished instance of the same id is replaced. The name is not checked: an unknown orchestrator fails in
-        its first episode.
-        Raises: InstanceExists when one of that id is live.
-        Source: start_extension_api, duplicates.
+        A finished instance of the same id is replaced; a live one too, once it is terminated, when host.json says
+        so. The name is not checked: an unknown orchestrator fails in its first episode.
+        Raises: InstanceExists when one of that id is live; NotAllowed when the id is too long.
+        Source: start_extension_api, duplicates, j_any_state, l_id_limit.
         """
-        instance_id = instance_id or uuid.uuid4().hex
+        started_id = instance_id or uuid.uuid4().hex
         execution_id = execution_id or str(uuid.uuid4())
-        await self._inbox.submit(lambda: self._start(name, input_text, instance_id, version, execution_id))
-        return instance_id
+        await self._replace(started_id, lambda: self._start(name, input_text, started_id, version, execution_id))
+        return started_id
+
+    async def _replace(self, instance_id: str, start: Callable[[], None]) -> None:
+        """Start an instance; when host.json allows it, a live one of its id is terminated first."""
+        while True:
+            try:
+                return await self._inbox.submit(start)
+            except InstanceExists as problem:
+                if not self._options.replaces_live:
+                    raise
+                reason = _MADE_WAY.format(instance_id, problem.runtime_status)
+            with suppress(InstanceFinished, InstanceNotFound):
+                await self.terminate(instance_id, reason)
+            while (record := self._hub.record(instance_id)) is not None and not record.status.is_terminal:
+                await self._inbox.submit(lambda: None)  # The episode that ends it runs in one of the next batches.
 
     def _start(
-        self, name: str, input_text: str | None, instance_id: str, version: str | None, execution_id: str
+        self,
+        name: str,
+        input_text: str | None,
+        instance_id: str,
+        version: str | None,
+        execution_id: str,
+        source_id: str | None = None,
     ) -> None:
+        if len(instance_id.encode("utf-16-le", "surrogatepass")) // 2 > _LONGEST_ID:
+            raise NotAllowed(f"An instance id has at most {_LONGEST_ID} characters; this one is longer.")
         old = self._hub.record(instance_id)
         if old is not None and not old.status.is_terminal:
             raise InstanceExists(old.status.name)
@@ -84,13 +118,13 @@ class Instances:
             input_text=input_text,
             output=None,
             custom_status=None,
-            version=version,
+            version=self._options.engine.default_version if version is None else version,
             parent=None,
             generation=generation,
             created_at=now,
             updated_at=now,
         )
-        put_start(self._hub, record, generation)
+        put_start(self._hub, record, generation, source_id)
 
     async def raise_event(self, instance_id: str, name: str, input_text: str) -> None:
         """Send an external event; `input_text` is compact JSON.
@@ -146,20 +180,22 @@ class Instances:
             raise InstanceFinished(instance_id)
         return record
 
-    async def restart(self, instance_id: str, new_id: bool) -> str:
-        """Start an instance's orchestrator again with the same input, and return the id.
+    async def restart(self, instance_id: str, started_id: str, version: str | None = None) -> str:
+        """Start an instance's orchestrator again with the same input, under its id or another, and return that.
 
-        Raises: InstanceNotFound; InstanceExists when it is live and keeps its id.
-        Source: restart.
+        Without a `version` it keeps its own.
+        Raises: InstanceNotFound; InstanceExists when one of the new id is live; NotAllowed when that is too long.
+        Source: restart, n_routes.
         """
-        started_id = uuid.uuid4().hex if new_id else instance_id
 
         def restart() -> None:
             record = self.get(instance_id)
             input_text = record.input_text or "null"
-            self._start(record.name, input_text, started_id, record.version, str(uuid.uuid4()))
+            source_id = None if started_id == instance_id else instance_id
+            new_version = record.version if version is None else version
+            self._start(record.name, input_text, started_id, new_version, uuid.uuid4().hex, source_id)
 
-        await self._inbox.submit(restart)
+        await self._replace(started_id, restart)
         return started_id
 
     async def rewind(self, instance_id: str, reason: str | None) -> None:
@@ -209,23 +245,34 @@ class Instances:
         self._hub.delete_instance(instance_id)
 
     async def purge_many(self, where: Filter) -> int:
-        """Remove the finished instances that the filter means, and return how many there were."""
-        finished = tuple(status for status in where.statuses or Status if status.is_terminal)
-        ids = self._hub.ids(replace(where, statuses=finished))
-        count = 0
+        """Remove the instances that the filter means, and return how many there were.
+
+        With statuses, the finished ones among these; without, what is live as well, which the console is told.
+        """
+        statuses = tuple(s for s in where.statuses if s.is_terminal) if where.statuses else tuple(Status)
+        ids = self._hub.ids(replace(where, statuses=statuses))
+        purged: Counter[Status] = Counter()
         for start in range(0, len(ids), _PURGED_AT_ONCE):
             chunk = ids[start : start + _PURGED_AT_ONCE]
-            count += await self._inbox.submit(lambda chunk=chunk: self._delete_finished(chunk))  # type: ignore[misc]
-        return count
+            purged += await self._inbox.submit(lambda chunk=chunk: self._delete(chunk, statuses))  # type: ignore[misc]
+        live = ", ".join(f"{count} {status.name}" for status, count in purged.items() if not status.is_terminal)
+        if live:
+            log.warning("Purged %d instances, live ones among them: %s", purged.total(), live)
+        return purged.total()
 
-    def _delete_finished(self, ids: list[str]) -> int:
-        records = (self._hub.record(each) for each in ids)
-        finished = [record.id for record in records if record is not None and record.status.is_terminal]
-        return sum(self._hub.delete_instance(each) for each in finished)
+    def _delete(self, ids: list[str], statuses: tuple[Status, ...]) -> "Counter[Status]":
+        records = [record for record in map(self._hub.record, ids) if record is not None]
+        purged = [record for record in records if record.status in statuses]
+        for record in purged:
+            self._hub.delete_instance(record.id)
+        return Counter(record.status for record in purged)
 
 
-def put_start(hub: TaskHub, record: Record, generation: int | None) -> None:
-    """Store a new instance and the message that starts it. `generation` is what its ExecutionStarted says."""
+def put_start(hub: TaskHub, record: Record, generation: int | None, source_id: str | None = None) -> None:
+    """Store a new instance and the message that starts it. `generation` is what its ExecutionStarted says.
+
+    `source_id` is the instance that it restarts under another id.
+    """
     hub.put_instance(record)
     event = events.execution_started(
         record.created_at,
@@ -236,6 +283,7 @@ def put_start(hub: TaskHub, record: Record, generation: int | None) -> None:
         generation=generation,
         version=record.version,
         parent=record.parent,
+        source_id=source_id,
     )
     hub.deliver(record.id, record.execution_id, record.created_at, event)
 

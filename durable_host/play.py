@@ -2,15 +2,15 @@
 
 The SDK answers with all its actions since the start of the generation; the engine walks that list and creates the
 next one only when the one before is done. Ids count what is created, in that order, and the SDK finds a completion
-by this id, so the order is the contract.
+by this id, so the order is the contract. A `task_all` is done when all in it have ended, failed or not. The SDK
+raises at the first failure; what the orchestrator asks for then waits for the rest (recorded, a_all_four_caught).
 Not here: what the instance's status becomes (`episode`).
-Source: TaskOrchestrationShim and TaskOrchestrationContext of the engine, as recorded (durable extension 3.14.1).
+Source: TaskOrchestrationShim and TaskOrchestrationContext of the engine, as recorded (durable extension 3.19.0).
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 from durable_host import events
 from durable_host.actions import (
@@ -26,36 +26,7 @@ from durable_host.actions import (
 )
 from durable_host.determinism import KIND_OF, SCHEDULING, Scheduled, mismatch
 from durable_host.events import Event, EventType
-
-
-@dataclass(frozen=True)
-class Registry:
-    """The names that an orchestrator may call, as the app spells them; letter case does not count in a call."""
-
-    orchestrators: tuple[str, ...]
-    activities: tuple[str, ...]
-
-    @cached_property
-    def has_orchestrator(self) -> Callable[[str], bool]:
-        """Whether there is an orchestrator of a name in lower case."""
-        return frozenset(map(str.lower, self.orchestrators)).__contains__
-
-    @cached_property
-    def has_activity(self) -> Callable[[str], bool]:
-        """Whether there is an activity of a name in lower case."""
-        return frozenset(map(str.lower, self.activities)).__contains__
-
-
-def missing_function(name: str, kind: str, known: Iterable[str]) -> str:
-    """The engine's text for a name that no function of this kind ("orchestrator", "activity") has.
-
-    Source: recorded, start_extension_api. It serves activities too, where the engine would hang for ever.
-    """
-    names = ", ".join(f"'{each}'" for each in known)
-    listing = f"The following are the known {kind} functions: {names}."
-    return f"The function '{name}' doesn't exist, is disabled, or is not an {kind} function. Additional info: " + (
-        listing if names else f"No {kind} functions are currently registered!"
-    )
+from durable_host.registry import Registry, missing_function
 
 
 class Fatal(Exception):
@@ -72,18 +43,17 @@ class _Task:
 
     is_done: bool = False
     parent: "_Task | None" = None
-    needs: int = 0  # Of a compound: how many more children must complete.
-    is_any: bool = False
+    needs: int = 0  # Of a compound: how many more children must end.
 
-    def complete(self, failed: bool = False) -> None:
+    def complete(self) -> None:
         """Mark this task done, and its parent when that settles it."""
         if self.is_done:
             return
         self.is_done = True
         if self.parent is not None:
             self.parent.needs -= 1
-            if self.parent.needs == 0 or (failed and not self.parent.is_any):
-                self.parent.complete(failed)
+            if self.parent.needs == 0:
+                self.parent.complete()
 
 
 @dataclass(slots=True, eq=False)
@@ -124,6 +94,7 @@ class Play:
         self._early: dict[str, list[Event]] = defaultdict(list)
         self._held: list[Event] = []
         self._now = ""
+        self._asked = 0
         self.next_id = 0
         self.suspended = self.terminated = False
         self.reason: str | None = None
@@ -136,12 +107,23 @@ class Play:
         at_end = self._cursor == len(self._actions) and (self._current is None or self._current.is_done)
         return at_end and not self._open
 
+    @property
+    def is_mixed_up(self) -> bool:
+        """Whether a retry goes on while the orchestrator, which caught another failure, went on without it.
+
+        The SDK has then given the id of the retry's next attempt to what it asked for next, which gets its result.
+        Source: recorded, a_all_retry_mixup.
+        """
+        goes_on = any(isinstance(task, _Retry) and task.failures for task in self._open.values())
+        return goes_on and self._cursor < len(self._actions)
+
     def handle(self, event: Event) -> None:
         """Play on to where this event leads. While suspended, all but resume and terminate is held back."""
         if event.type is EventType.ORCHESTRATOR_STARTED:
             self._now = event.timestamp
         elif event.type is EventType.EXECUTION_RESUMED:
-            self.suspended, self.reason = False, event.text
+            self.suspended = False
+            self._keep_reason(event)
             held, self._held = self._held, []
             for each in held:
                 self.handle(each)
@@ -156,7 +138,13 @@ class Play:
         self._advance()
 
     def _suspend(self, event: Event) -> None:
-        self.suspended, self.reason = True, event.text
+        self.suspended = True
+        self._keep_reason(event)
+
+    def _keep_reason(self, event: Event) -> None:
+        # One without a reason leaves the last in the instance's row. Source: recorded, h_pending.
+        if event.text is not None:
+            self.reason = event.text
 
     def _advance(self) -> None:
         """Create the next actions' tasks: one that is not done yet keeps all later ones from existing."""
@@ -169,13 +157,13 @@ class Play:
         match action:
             case CallActivity(retry=None) | CallSubOrchestrator(retry=None):
                 task = _Task(parent=parent)
-                self._schedule(action, task)
+                self._call(action, task)
             case CallActivity(retry=policy) | CallSubOrchestrator(retry=policy):
                 task = _Retry(parent=parent, call=action, policy=policy)
-                self._schedule(action, task)
+                self._call(action, task)
             case CreateTimer():
                 task = _Task(parent=parent)
-                self._schedule(action, task)
+                self._call(action, task)
             case WaitForExternalEvent(name):
                 task = _Task(parent=parent)
                 self._wait(name.lower(), task)
@@ -188,12 +176,22 @@ class Play:
         return task
 
     def _compound(self, children: Sequence[Action], is_any: bool, parent: _Task | None) -> _Task:
-        task = _Task(parent=parent, is_any=is_any, needs=1 if is_any else len(children))
+        task = _Task(parent=parent, needs=1 if is_any else len(children))
         for child in children:
             self._create(child, task)
         if not children:
             task.complete()
         return task
+
+    def _call(self, action: Scheduled, task: _Task) -> None:
+        """Schedule what the orchestrator asks for itself, and count it."""
+        self._asked += 1
+        most = self._registry.options.max_actions
+        if self._asked > most:
+            raise Fatal(
+                f"It asks for more than {most} actions, which maxOrchestrationActions in host.json forbids."
+            )
+        self._schedule(action, task)
 
     def _schedule(self, action: Scheduled, task: _Task) -> None:
         task_id = self.next_id
@@ -249,7 +247,7 @@ class Play:
         if isinstance(task, _Retry) and task.call is not None and task.policy is not None:
             self._go_on(task, task.call, task.policy, event, failed)
         elif task is not None:
-            task.complete(failed)
+            task.complete()
         self._advance()
 
     def _fail(self, event: Event) -> None:
@@ -270,7 +268,7 @@ class Play:
             if task.failures < policy.max_attempts:
                 self._schedule(call, task)
             else:
-                task.complete(failed=True)
+                task.complete()
         elif failed:
             task.failures += 1
             now = events.instant(self._now)

@@ -18,7 +18,7 @@ from durable_host.determinism import NON_DETERMINISTIC, SCHEDULING
 from durable_host.episode import Decision, Instance, decide, open_episode
 from durable_host.errors import FunctionFailed, ProtocolError
 from durable_host.events import JSON, Event, Status, compact, instant
-from durable_host.play import Registry
+from durable_host.registry import Registry
 
 _DECISIONS = {
     "TaskScheduled": "TaskScheduled",

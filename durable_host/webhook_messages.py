@@ -1,16 +1,17 @@
 """What the durable HTTP API takes and gives: a request, its query, a reply, and the shapes of errors.
 
 Not here: which request does what (`webhooks`).
-Source: recorded from Microsoft.Azure.WebJobs.Extensions.DurableTask 3.14.1.
+Source: recorded from Microsoft.Azure.WebJobs.Extensions.DurableTask 3.19.0.
 """
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from urllib.parse import parse_qsl
 
 from durable_host.events import JSON, Status, compact, is_too_deep
+from durable_host.net_dates import read_date
 
 WRONG = "Something went wrong while processing your request"
 _LONGEST_S = 100 * 366 * 86_400
@@ -65,13 +66,9 @@ class Query:
             return None
         return seconds if abs(seconds) <= _LONGEST_S else None
 
-    def time(self, name: str) -> datetime | None:
-        """An ISO 8601 instant, in UTC when it names no offset; None when absent or none."""
-        try:
-            at = datetime.fromisoformat((self.text(name) or "").strip())
-        except ValueError:
-            return None
-        return at.replace(tzinfo=UTC) if at.tzinfo is None else at
+    def time(self, name: str, now: datetime) -> datetime | None:
+        """An instant as .NET reads it; None when absent or none."""
+        return read_date(self.text(name) or "", now)
 
     def statuses(self) -> tuple[Status, ...]:
         """The runtime statuses asked for, by name (in this spelling) or number; unknown ones are dropped."""

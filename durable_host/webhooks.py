@@ -1,31 +1,27 @@
 """The durable HTTP API: a URL becomes an operation on an instance, its outcome a status code and JSON.
 
 Not here: what the operations do (`instances`), the shape of a history (`history_json`), sockets (`server`).
-Source: recorded from Microsoft.Azure.WebJobs.Extensions.DurableTask 3.14.1; handlers name their recordings.
+Source: recorded from Microsoft.Azure.WebJobs.Extensions.DurableTask 3.19.0; handlers name their recordings.
 """
 
 import base64
 import json
 import re
+import uuid
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from urllib.parse import quote_plus, unquote, unquote_plus
 
 from durable_host.clock import Clock
-from durable_host.errors import (
-    HostError,
-    HubError,
-    InstanceExists,
-    InstanceFinished,
-    InstanceNotFound,
-    NotAllowed,
-)
+from durable_host.durable_options import DurableOptions
+from durable_host.errors import HostError, InstanceFinished
 from durable_host.events import Status, compact
 from durable_host.history_json import json_or_text, status_json
 from durable_host.instances import Instances
 from durable_host.records import Filter
+from durable_host.refusals import STORAGE_FAILURE, other_hub, refusal
 from durable_host.webhook_messages import (
-    INVALID_OPERATION,
     WRONG,
     Query,
     WebhookReply,
@@ -38,7 +34,8 @@ BASE = "/runtime/webhooks/durabletask"
 RPC_BASE = "/durabletask"
 _DEFAULT_PAGE = 100
 _SHORTEST_NAP_S = 0.01
-
+# .NET's, which counts as no date. Source: recorded, i_dates_list.
+_DEFAULT_DATE = datetime.min.replace(tzinfo=UTC)
 
 Handler = Callable[["Webhooks", WebhookRequest, Query, tuple[str, ...]], Awaitable[WebhookReply]]
 
@@ -47,14 +44,15 @@ class Webhooks:
     """The durable HTTP API of one hub.
 
     Args:
-        hub_name: the name in `taskHub=`; other names are other hubs, which are empty here.
+        options: of them, its hub's name, as in `taskHub=`; other names are other hubs, which are empty here.
         key: the `code=` that goes into the URLs that are given out.
     """
 
-    def __init__(self, instances: Instances, clock: Clock, hub_name: str, key: str) -> None:
+    def __init__(self, instances: Instances, clock: Clock, options: DurableOptions, key: str) -> None:
         self._instances = instances
         self._clock = clock
-        self._hub_name = hub_name
+        self._hub_name = options.hub_name
+        self._has_lease = options.has_lease
         self._key = key
 
     def client_binding(self, origin: str, rpc_origin: str) -> str:
@@ -111,9 +109,10 @@ class Webhooks:
             return WebhookReply(405, headers={"Allow": "DELETE, GET, OPTIONS, POST, PUT"})
         if any(unquote(segment) in (".", "..") for segment in request.path.split("/")):
             return WebhookReply(404)  # The engine's server resolves them, and no route is left.
+        path = request.path.removeprefix("/") if request.path.startswith("//") else request.path
         for method, pattern, handler, operation in _ROUTES:
-            match = pattern.fullmatch(request.path)
-            if match is not None and method == request.method and "%2f" not in request.path.lower():
+            match = pattern.fullmatch(path)
+            if match is not None and method in (request.method, "*") and "%2f" not in path.lower():
                 # The server decodes a segment, and then the extension does, by the rules of forms.
                 segments = tuple(unquote_plus(unquote(each)) for each in match.groups() if each is not None)
                 return await self._operate(handler, operation, request, segments)
@@ -128,11 +127,11 @@ class Webhooks:
             text = f"Unable to resolve the Azure Storage connection named '{connection}'."
             return failure(500, WRONG, text, "System.InvalidOperationException")
         if (query.text("taskHub") or self._hub_name).lower() != self._hub_name.lower():
-            return _other_hub(operation, query.text("taskHub") or "", segments)
+            return other_hub(operation, query.text("taskHub") or "", segments)
         try:
             return await handler(self, request, query, segments)
         except HostError as error:
-            return _refusal(operation, error)
+            return refusal(operation, error)
 
     async def _start(self, request: WebhookRequest, query: Query, segments: tuple[str, ...]) -> WebhookReply:
         """Source: recorded, start_extension_api, duplicates."""
@@ -196,12 +195,13 @@ class Webhooks:
 
     async def _list(self, request: WebhookRequest, query: Query, _: tuple[str, ...]) -> WebhookReply:
         """Source: recorded, list_instances. The token is the next id and a blank, in base64."""
-        where = _filter(query)
+        where = self._filter(query)
+        if where.created_to == _DEFAULT_DATE:
+            where = replace(where, created_to=None)
         top = query.text("top") or ""
         limit = int(top) if re.fullmatch(r"\s*[+-]?\d{1,9}\s*", top) else _DEFAULT_PAGE
         if limit < 0:
-            text = "An error occurred while communicating with Azure Storage"
-            return failure(500, WRONG, text, "DurableTask.AzureStorage.Storage.DurableTaskStorageException")
+            return STORAGE_FAILURE
         first = _token_id(request.headers.get("x-ms-continuation-token"))
         if first is None:
             return WebhookReply(200, "[]")
@@ -227,8 +227,30 @@ class Webhooks:
 
     async def _restart(self, request: WebhookRequest, query: Query, segments: tuple[str, ...]) -> WebhookReply:
         """Source: recorded, restart."""
-        new_id = query.flag("restartWithNewInstanceId", True)
+        new_id = uuid.uuid4().hex if query.flag("restartWithNewInstanceId", True) else segments[0]
         return await self._started(request, query, await self._instances.restart(segments[0], new_id))
+
+    async def _restart_with_options(
+        self, request: WebhookRequest, query: Query, segments: tuple[str, ...]
+    ) -> WebhookReply:
+        """Source: recorded, n_routes."""
+        new_id, version = query.text("newInstanceId"), query.text("version")
+        if not new_id:
+            return WebhookReply(400, compact({"Message": "A new orchestration instance ID must be provided."}))
+        self._instances.get(segments[0])
+        if new_id.startswith("@"):
+            text = "Orchestration instance IDs must not start with @. (Parameter 'newInstanceId')"
+            return failure(400, text, text, "System.ArgumentException")
+        return await self._started(
+            request, query, await self._instances.restart(segments[0], new_id, version=version)
+        )
+
+    async def _make_primary(self, request: WebhookRequest, query: Query, _: tuple[str, ...]) -> WebhookReply:
+        """This host is always the primary one. Source: recorded, n_routes, j_no_lease."""
+        if self._has_lease:
+            return WebhookReply(200)
+        text = "Cannot make current app primary. This app is not using the AppLease feature."
+        return WebhookReply(400, compact({"Message": text}))
 
     async def _raise_event(self, request: WebhookRequest, query: Query, segments: tuple[str, ...]) -> WebhookReply:
         """Source: recorded, raise_event: unknown, finished, content type and body are judged in this order."""
@@ -251,22 +273,38 @@ class Webhooks:
         return WebhookReply(200, compact({"instancesDeleted": 1}))
 
     async def _purge_many(self, request: WebhookRequest, query: Query, _: tuple[str, ...]) -> WebhookReply:
-        """Source: recorded, purge; but nothing live is purged, and a status that does not exist is refused."""
-        where = _filter(query)
+        """Without a runtimeStatus all in the window goes, what runs too. Source: recorded, purge, i_dates_purge.
+
+        Unlike there, a purge that names no final status, or an end that cannot be read, is refused.
+        """
+        where = self._filter(query)
         if where.created_from is None:
             return WebhookReply(400, compact("Please provide value for 'createdTimeFrom' parameter."))
-        asked = query.text("runtimeStatus")
-        if asked and not where.statuses:
-            text = f"There is no runtimeStatus '{asked}'; name Completed, Failed, Terminated or Canceled."
+        until, asked = query.text("createdTimeTo"), query.text("runtimeStatus")
+        if until and where.created_to is None:
+            text = f"The createdTimeTo '{until}' is not a date; write 2026-01-31T12:00:00Z. Nothing was purged."
             return WebhookReply(400, compact(text))
-        count = 0
-        if not where.statuses or any(status.is_terminal for status in where.statuses):
-            count = await self._instances.purge_many(where)
+        if asked and not any(status.is_terminal for status in where.statuses):
+            text = (
+                f"The runtimeStatus '{asked}' names no final status: name Completed, Failed, Terminated or "
+                "Canceled, or leave it out to purge whatever runs as well. Nothing was purged."
+            )
+            return WebhookReply(400, compact(text))
+        count = await self._instances.purge_many(where)
         return WebhookReply(200, compact({"instancesDeleted": count})) if count else WebhookReply(404)
 
     async def _entities(self, request: WebhookRequest, query: Query, _: tuple[str, ...]) -> WebhookReply:
         """There are none: entities are not supported here. Source: recorded, routes."""
         return WebhookReply(200, "[]")
+
+    def _filter(self, query: Query) -> Filter:
+        now = self._clock.now()
+        return Filter(
+            prefix=query.text("instanceIdPrefix") or "",
+            statuses=query.statuses(),
+            created_from=query.time("createdTimeFrom", now),
+            created_to=query.time("createdTimeTo", now),
+        )
 
 
 def _route(
@@ -283,62 +321,15 @@ _ROUTES = (
     _route("GET", "/instances/*", Webhooks._status),
     _route("POST", "/instances/*/raiseEvent/*", Webhooks._raise_event),
     _route("POST", "/instances/*/restart", Webhooks._restart, "restart"),
+    _route("POST", "/instances/*/restartWithOptions", Webhooks._restart_with_options, "restart"),
     _route("POST", "/instances/*/rewind", Webhooks._rewind, "rewind"),
     _route("POST", "/instances/*/VERB", Webhooks._send),
     _route("DELETE", "/instances", Webhooks._purge_many),
     _route("DELETE", "/instances/*", Webhooks._purge, "purge"),
     _route("GET", "/entities", Webhooks._entities, "list"),
     _route("GET", "/entities/*", Webhooks._entities, "list"),
+    _route("*", "/makeprimary", Webhooks._make_primary),
 )
-
-
-def _refusal(operation: str, error: HostError) -> WebhookReply:
-    """The one table from what went wrong to what is answered; an operation's own row goes before."""
-    text = str(error)
-    match operation, error:
-        case "rewind", InstanceNotFound():
-            return WebhookReply(404, compact(f'No orchestration with instance ID "${text}" found.'))
-        case (("rewind" | "purge"), NotAllowed()):
-            return WebhookReply(412, compact(text))
-        case "restart", InstanceNotFound():
-            text = f"No instance with ID '{text}' was found. (Parameter 'instanceId')"
-            message = "InstanceId does not match a valid orchestration instance."
-            return failure(400, message, text, "System.ArgumentException")
-        case "restart", InstanceExists():
-            message = "A non-terminal instance with this instance ID already exists."
-            kind = "DurableTask.Core.Exceptions.OrchestrationAlreadyExistsException"
-            return failure(409, message, text, kind)
-        case _, InstanceNotFound():
-            return WebhookReply(404)
-        case _, InstanceFinished():
-            return WebhookReply(410)
-        case _, InstanceExists():
-            return WebhookReply(409, compact({"Message": text}))
-        case _, NotAllowed():
-            return failure(500, WRONG, text, INVALID_OPERATION)
-        case _, HubError():
-            return WebhookReply(503, compact({"Message": text}))
-        case _:
-            raise error
-
-
-def _other_hub(operation: str, name: str, segments: tuple[str, ...]) -> WebhookReply:
-    """Another task hub is empty here. A start in it would never run, so it is refused, unlike on Azure."""
-    if operation == "list":
-        return WebhookReply(200, "[]")
-    if operation == "start":
-        text = f"This host runs no task hub '{name}'; leave taskHub out. Nothing was started."
-        return WebhookReply(400, compact({"Message": text}))
-    return _refusal(operation, InstanceNotFound(*segments[:1]))
-
-
-def _filter(query: Query) -> Filter:
-    return Filter(
-        prefix=query.text("instanceIdPrefix") or "",
-        statuses=query.statuses(),
-        created_from=query.time("createdTimeFrom"),
-        created_to=query.time("createdTimeTo"),
-    )
 
 
 def _token_id(token: str | None) -> str | None:

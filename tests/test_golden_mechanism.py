@@ -80,7 +80,7 @@ def test_a_difference_in_shape_type_or_text_is_reported(
         ("0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210", "f" * 32),
         ("5bef5d45-8043-4447-97ff-a5fe5a7f3c4a:0", f"{uuid.UUID(int=1)}:0", f"{uuid.UUID(int=2)}:0"),
         ("2026-11-24T11:30:01.1234567Z", "2026-11-24T11:30:01.1234577Z", "2026-11-24T11:30:01.1234587Z"),
-        ("2026-11-24T11:30:01Z", "2026-11-24T11:30:02Z", "2026-11-24T11:30:05Z"),
+        ("2026-11-24T11:30:01Z", "2026-11-24T11:30:02Z", "2026-11-24T11:30:06Z"),
         ("http://localhost:7071/", "http://localhost:50123/", "http://localhost:50124/"),
         (
             "http://localhost:7071/x?code=FAKE1==&a=b",

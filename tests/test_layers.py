@@ -10,16 +10,16 @@ ROOT = Path(__file__).parents[1]
 # Innermost first: a module imports only modules above it.
 ORDER = (
     *("errors", "clock"),
-    *("events", "actions", "determinism", "play", "episode", "failures", "replay"),
-    *("relaxed_json", "settings", "host_json", "routes", "tracebacks"),
+    *("events", "actions", "determinism", "registry", "play", "episode", "failures", "replay"),
+    *("net_dates", "relaxed_json", "settings", "durable_options", "host_json", "routes", "tracebacks"),
     *("converters", "entry_points", "function_json", "functions", "twilio_sms", "http_answers"),
     *("threads", "bindings"),
     *("records", "hub_file", "taskhub", "inbox", "instances", "history_json"),
-    *("watchdog", "invocations", "activities", "outage", "dispatcher", "webhook_messages", "webhooks"),
+    *("watchdog", "invocations", "activities", "outage", "dispatcher", "webhook_messages", "refusals", "webhooks"),
     *("callers", "bodies", "server", "sdk", "host"),
     *("console", "guard", "stopping", "__main__"),
 )
-PURE = ("events", "actions", "determinism", "play", "episode", "failures")
+PURE = ("net_dates", "events", "actions", "determinism", "registry", "play", "episode", "failures")
 # Nothing that opens a file, a socket, a thread or a database, or reads a clock.
 HARMLESS = {
     "collections",

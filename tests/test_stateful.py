@@ -4,6 +4,7 @@ import asyncio
 import json
 import shutil
 import sys
+import uuid
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
@@ -69,10 +70,16 @@ class Instance:
     def attempt(self, number: int) -> None:
         """Its activity fails the first time that this host runs it."""
         if number == 1:
-            reason = "Activity function 'T_Flaky' failed:  RuntimeError: attempt 1 failed"
+            reason = "Activity function 'T_Flaky' failed: RuntimeError: attempt 1 failed"
             self.status, self.output = Status.Failed, f"Orchestrator function 'T_Rewind' failed: {reason} \n"
         else:
             self.status, self.output = Status.Completed, f"ok on attempt {number}"
+
+    def hold(self, status: Status, reason: str | None) -> None:
+        """It is suspended or resumed; the output shows the last reason that was given."""
+        self.status = status
+        if reason is not None:
+            self.output = reason
 
     @property
     def due_s(self) -> int | None:
@@ -221,7 +228,7 @@ class Instances(RuleBasedStateMachine):
         self.do(refusal, lambda: self.host.suspend(instance_id, reason))
 
         if refusal is None:
-            self.model[instance_id].status, self.model[instance_id].output = Status.Suspended, reason
+            self.model[instance_id].hold(Status.Suspended, reason)
 
     @rule(instance_id=suspended_ids, reason=reasons)
     def resume(self, instance_id: str, reason: str | None) -> None:
@@ -233,7 +240,7 @@ class Instances(RuleBasedStateMachine):
 
         if refusal is None:
             instance = self.model[instance_id]
-            instance.status, instance.output = Status.Running, reason
+            instance.hold(Status.Running, reason)
             if instance.held:
                 instance.give(instance.held[0])
 
@@ -246,10 +253,11 @@ class Instances(RuleBasedStateMachine):
         elif not new_id and not instance.status.is_terminal:
             refusal = InstanceExists
 
-        started = self.do(refusal, lambda: self.host.instances.restart(instance_id, new_id))
+        new = uuid.uuid4().hex if new_id else instance_id
+        started = self.do(refusal, lambda: self.host.instances.restart(instance_id, new))
 
         if instance is not None and refusal is None:
-            assert (started == instance_id) is not new_id
+            assert started == new
             self.put(started, instance.name, instance.value)
 
     @rule(instance_id=ids)
@@ -284,7 +292,7 @@ class Instances(RuleBasedStateMachine):
     @rule(wanted=statuses, prefix=prefixes, begin=hours, end=hours)
     def purge_many(self, wanted: list[Status], prefix: str, begin: int | None, end: int | None) -> None:
         where = Filter(prefix, tuple(wanted), _hour(begin), _hour(end))
-        gone = [key for key in self.chosen(where) if self.model[key].status.is_terminal]
+        gone = [key for key in self.chosen(where) if not wanted or self.model[key].status.is_terminal]
 
         count = self.do(None, lambda: self.host.instances.purge_many(where))
 

@@ -74,7 +74,7 @@ async def test_a_failed_activity_s_line_holds_its_python_stack(open_dashboard: O
 
     why = page.locator("section", has=page.get_by_role("heading", name="Why it failed"))
     await expect(why.locator(".message")).to_have_text(
-        "Orchestrator function 'Break' failed: Activity function 'Breaking' failed:  ValueError: the glass broke"
+        "Orchestrator function 'Break' failed: Activity function 'Breaking' failed: ValueError: the glass broke"
     )
     await expect(why.get_by_label("Where it was raised")).to_contain_text("raise ValueError(")
     await expect(rows(page).nth(1).locator("summary").first).to_have_text("ValueError: the glass broke")

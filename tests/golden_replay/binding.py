@@ -20,8 +20,9 @@ _TOKEN = re.compile(
     # The recording app had fewer functions than the folder that was published.
     r"|(?<=The following are the known )(?P<functions>\w+ functions: [^.]+)"
 )
-# Times of a status have whole seconds, and the recording's timers fired up to a second early.
-_WHOLE_SECOND_TOLERANCE = timedelta(seconds=2)
+# Times of a status have whole seconds, the recording's timers fired up to a second early, and a start that
+# replaced a live instance took two.
+_WHOLE_SECOND_TOLERANCE = timedelta(seconds=3)
 
 
 @dataclass
@@ -76,14 +77,20 @@ class Binding:
         bound = self.times.setdefault(there_at, here_at)
         return abs(bound - here_at) <= (_WHOLE_SECOND_TOLERANCE if there_at.microsecond == 0 else timedelta(0))
 
+    def _is_of(self, text: str) -> bool:
+        try:
+            return self.recording.is_of(instant(text))
+        except ValueError:  # A request may hold what only looks like a time.
+            return False
+
     def translate(self, text: str, later: timedelta) -> str:
         """The recording's text as it is to be sent here; times not seen yet are moved by `later`."""
 
         def replace(match: re.Match[str]) -> str:
             text = match[0]
             if match.lastgroup in ("port", "rpc_port"):
-                return str(self.port) if text in ("7071", "17071", "17072") else text
-            if match.lastgroup != "time" or not self.recording.is_of(instant(text)):
+                return str(self.port) if text in self.recording.ports else text
+            if match.lastgroup != "time" or not self._is_of(text):
                 return self.here.get(text, text)
             at = self.times.get(instant(text), instant(text) + later)
             whole = instant(text).microsecond == 0

@@ -30,6 +30,7 @@ _COMPLETIONS = {5, 6, 8, 9, 11}
 _DUE_TOLERANCE = timedelta(seconds=0.1)
 _NET_STACK = re.compile(r"(?<=, StackTrace: )(?:(?:   at |--- )[^\n]*(?:\n(?=   at |--- ))?)*")
 _RECORDED_PYTHON = (3, 11)
+_LONG = 100_000  # Such a text binds nothing, and to look through it takes long.
 # Other Pythons show the source below a frame in another way, and mark other parts of it.
 _SOURCE_LINES = re.compile(r"""(  File "[^"\n]*", line \d+, in [^\n]*\n)(?:    [^\n]*\n)*""")
 _STRING_OR_WORD = re.compile(r'"(?:[^"\\]|\\.)*"|[^\s{}\[\],:"]+')
@@ -74,6 +75,8 @@ def compare(
 
 
 def _compare_texts(path: str, recorded: str, here: str, binding: Binding) -> Iterator[Difference]:
+    if recorded == here and len(here) > _LONG:
+        return
     if sys.version_info[:2] != _RECORDED_PYTHON:
         recorded, here = (_SOURCE_LINES.sub(r"\1", text) for text in (recorded, here))
     if binding.copy().same(recorded, here):

@@ -1,7 +1,8 @@
 """The known differences: what the local host cannot or should not copy, as data beside the recordings.
 
 An entry is `{"file", "path", "why"}`; `file` is a recording ("http/NAME.json") or "*", and a `*` in `path` stands
-for any text. Not here: finding the differences (`comparing`).
+for any text. `why` is a row of docs/differences.md, or what is peculiar to the recording. Not here: finding the
+differences (`comparing`).
 """
 
 import json

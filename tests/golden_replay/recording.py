@@ -1,12 +1,15 @@
 """What a recording holds: the exchanges, episodes and client calls of one scenario, as dataclasses.
 
-Files lie in `tests/golden/http` and `tests/golden/episodes` under the scenario's name.
+Files lie in `tests/golden/http` and `tests/golden/episodes` under the scenario's name; each says in `engine` what
+made it, and one of an older extension is read as today's would have answered (`versions`).
 Not here: what is made of them.
 """
 
 import json
+import re
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cached_property
@@ -14,11 +17,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_plus
 
+from tests.golden_replay.versions import as_of_today
+
 GOLDEN = Path(__file__).parent.parent / "golden"
 
 JSON = Any
 Messages = frozenset[tuple[tuple[Any, ...], int]]
 ORCHESTRATOR_STARTED, ORCHESTRATOR_COMPLETED = 12, 13
+# A long text, most of which was left out of the file.
+CUT = re.compile(r" …\[(?P<length>[0-9]+) characters cut\]… ")
+_HUBS = ("TestHubName", "SampleHubVS")
 
 
 def instant(text: str) -> datetime:
@@ -126,13 +134,34 @@ def received(episodes: list[Episode]) -> int:
 
 @dataclass(frozen=True)
 class Recording:
-    """One scenario; `calls` is what an SDK client returned or raised."""
+    """One scenario.
+
+    Args:
+        calls: what an SDK client returned or raised.
+        options: what stood under `extensions.durableTask` of host.json.
+        server: what a loopback HTTP server received, for call_http.
+        is_cut: of an instance that never rests only the first and the last episodes were kept.
+    """
 
     name: str
     exchanges: list[Exchange]
     instances: dict[str, list[Episode]]
     calls: list[dict[str, JSON]]
     began_at: datetime
+    options: dict[str, JSON] = field(default_factory=dict)
+    server: list[dict[str, JSON]] = field(default_factory=list)
+    is_cut: bool = False
+
+    @property
+    def lacks(self) -> str | None:
+        """What the host does not have yet and this scenario is about; None when it has all."""
+        answers = (e.outcome.get("out", {}) for episodes in self.instances.values() for e in episodes)
+        actions = {kind for answer in answers for kind in _action_types(answer.get("actions", []))}
+        if self.server or 8 in actions:
+            return "call_http"
+        if actions & {7, 9, 10} or any("self" in e.context for each in self.instances.values() for e in each):
+            return "entities"
+        return None
 
     @cached_property
     def own_ids(self) -> set[str]:
@@ -144,6 +173,37 @@ class Recording:
                 ids.add(body.get("id", body.get("instanceId")))
         return ids
 
+    @cached_property
+    def ended_together(self) -> list[list[int]]:
+        """The activities by the batches in which they ended, each by its number in the order of scheduling.
+
+        Empty but where it matters: one failed, in an instance that was the only one, and there were others.
+        """
+        histories = {(i, e.execution_id): e.history for i, episodes in self.instances.items() for e in episodes}
+        if len(histories) != 1 or "/runtime/webhooks/" not in self.exchanges[0].target:
+            return []
+        (history,) = histories.values()
+        if not {4, 6} <= {event["EventType"] for event in history} or any(e["EventType"] == 17 for e in history):
+            return []
+        scheduled = [event["EventId"] for event in history if event["EventType"] == 4]
+        batches: list[list[dict[str, JSON]]] = []
+        for event in history:
+            if event["EventType"] == ORCHESTRATOR_STARTED:
+                batches.append([])
+            elif event["EventType"] in (5, 6):
+                batches[-1].append(event)
+        return [[scheduled.index(event["TaskScheduledId"]) for event in batch] for batch in batches if batch]
+
+    @property
+    def tells_dates(self) -> bool:
+        """Whether requests hold dates in forms that cannot be moved to another day."""
+        return any("createdTimeTo=" in exchange.target for exchange in self.exchanges)
+
+    @cached_property
+    def ports(self) -> set[str]:
+        """Where the recorded host listened, for the public and for the app."""
+        return {"7071", "17071", "17072", *(str(exchange.port) for exchange in self.exchanges)}
+
     def is_of(self, at: datetime) -> bool:
         """Whether an instant belongs to the recording, rather than to what the app or the request made up."""
         return abs(at - self.began_at) < timedelta(days=10)
@@ -152,6 +212,14 @@ class Recording:
 def _episode(data: dict[str, JSON]) -> Episode:
     outcome = {"out": json.loads(data["out"])} if "out" in data else {"exception": data["exception"]}
     return Episode(data["function"], json.loads(data["in"]), outcome)
+
+
+def _restored(text: str | None) -> str | None:
+    """A body that was cut: what is left out is more of the character before it."""
+    found = None if text is None else CUT.search(text)
+    if text is None or found is None:
+        return text
+    return text[: found.start()] + text[found.start() - 1] * int(found["length"]) + text[found.end() :]
 
 
 def _exchange(data: dict[str, JSON]) -> Exchange:
@@ -164,25 +232,55 @@ def _exchange(data: dict[str, JSON]) -> Exchange:
         target=request["target"],
         port=request["port"],
         headers=request["headers"],
-        body=request["body"],
+        body=_restored(request["body"]),
         status=response["status"],
         answer_headers={name.lower(): value for name, value in response["headers"]},
         answer_body=response["body"] or "",
     )
 
 
-def load(name: str, folder: Path = GOLDEN) -> Recording:
-    """Read the scenario's file in `http` and, when there is one, in `episodes`."""
-    http = json.loads((folder / "http" / f"{name}.json").read_text("utf-8"))
+def _action_types(actions: list[JSON]) -> Iterator[int]:
+    for action in actions:
+        if isinstance(action, list):
+            yield from _action_types(action)
+        else:
+            yield action["actionType"]
+            yield from _action_types(action.get("compoundActions", []))
+
+
+def read(name: str, folder: Path = GOLDEN) -> dict[str, JSON]:
+    """The scenario's files as one JSON object: that in `http`, with the `instances` of that in `episodes`."""
+    raw: dict[str, JSON] = json.loads((folder / "http" / f"{name}.json").read_text("utf-8"))
     episodes = folder / "episodes" / f"{name}.json"
-    instances = json.loads(episodes.read_text("utf-8"))["instances"] if episodes.exists() else []
-    exchanges = [_exchange(data) for data in http["exchanges"]]
+    return {**raw, **(json.loads(episodes.read_text("utf-8")) if episodes.exists() else {"instances": []})}
+
+
+def load(name: str) -> Recording:
+    """The scenario, as extension 3.19.0 answers it."""
+    raw = read(name)
+    as_of_today(raw)
+    return made_of(name, raw)
+
+
+def _options(raw: dict[str, JSON]) -> dict[str, JSON]:
+    """The options, the hub's name among them when it is another than the app's."""
+    found = re.search(r"taskHub=(\w+)&", raw["exchanges"][0]["response"]["body"] or "")
+    other = {"hubName": found[1]} if found and found[1] not in _HUBS else {}
+    return {**other, **raw.get("options", {})}
+
+
+def made_of(name: str, raw: dict[str, JSON]) -> Recording:
+    """The scenario that the files' JSON holds."""
+    exchanges = [_exchange(data) for data in raw["exchanges"]]
     return Recording(
         name=name,
         exchanges=exchanges,
         instances={
-            i["instanceId"]: [_episode(data) for data in i["episodes"]] for i in instances if i["episodes"]
+            i["instanceId"]: [_episode(data) for data in i["episodes"]] for i in raw["instances"] if i["episodes"]
         },
-        calls=http.get("calls", []),
+        calls=raw.get("calls", []),
         began_at=exchanges[0].at or parsedate_to_datetime(exchanges[0].answer_headers["date"]),
+        options=_options(raw),
+        server=raw.get("server", []),
+        is_cut="cut" in raw,
     )

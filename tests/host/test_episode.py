@@ -12,7 +12,9 @@ from durable_host.actions import (
     CallSubOrchestrator,
     ContinueAsNew,
     CreateTimer,
+    RetryPolicy,
     WaitForExternalEvent,
+    WhenAll,
     WhenAny,
 )
 from durable_host.episode import (
@@ -26,7 +28,7 @@ from durable_host.episode import (
     orchestrator_missing,
 )
 from durable_host.events import EventType, Parent, Status
-from durable_host.play import Registry
+from durable_host.registry import Registry
 
 JSON = Any
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -94,6 +96,7 @@ def test_the_first_context_holds_the_start_and_is_no_replay() -> None:
         "instanceId": "an-id",
         "isReplaying": False,
         "parentInstanceId": None,
+        "sourceInstanceId": None,
         "upperSchemaVersion": 1,
         "upperSchemaVersionNew": 3,
         "longRunningTimerIntervalDuration": "3.00:00:00",
@@ -335,7 +338,7 @@ def test_a_child_that_fails_tells_its_parent_why() -> None:
 
     assert (message["EventType"], message["TaskScheduledId"]) == (9, 4)
     assert message["Reason"] == "Orchestrator function 'Main' failed: boom"
-    assert message["Details"] == "Message: boom, StackTrace: "
+    assert message["Details"].startswith("Message: boom, StackTrace:    at Microsoft.Azure.WebJobs.Extensions.")
 
 
 def test_a_child_that_is_terminated_tells_its_parent_the_reason() -> None:
@@ -348,6 +351,24 @@ def test_a_child_that_is_terminated_tells_its_parent_the_reason() -> None:
 
 def test_an_instance_without_a_parent_tells_nobody() -> None:
     assert first(done()).for_parent is None
+
+
+# A retry beside a caught failure.
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_retry_that_is_mixed_up_with_what_is_asked_for_next_is_told(order: tuple[int, int]) -> None:
+    twice = RetryPolicy(2, timedelta(seconds=1))
+    both = WhenAll((CallActivity("Check", '"x"', twice), CHECK))
+    failures = [events.task_failed(NOW, number, "boom", "") for number in order]
+
+    caught, waiting = (second(answer(both), answer(*actions), *failures) for actions in ((both, CHECK), (both,)))
+
+    assert waiting.warnings == []
+    assert caught.warnings == [
+        "an-id: Main caught a failure in a task_all while a retry in it went on. What it asked for next gets the "
+        "retry's result, here as on Azure: wait for the retry in a try of its own."
+    ]
 
 
 # Continue as new.

@@ -23,7 +23,7 @@ def test_an_app_of_the_samples_shape_loads(tmp_path: Path) -> None:
         assert [f.name for f in app.orchestrators] == ["E3_Monitor"]
         assert [f.name for f in app.activities] == ["E3_SendAlert", "E3_TooManyOpenIssues"]
         assert [f.load_error for f in app.functions] == [None] * 4
-        assert (app.hub_name, app.route_prefix) == ("SampleHubVS", "api")
+        assert (app.durable.hub_name, app.route_prefix) == ("SampleHubVS", "api")
         assert (app.index_errors, app.warnings) == ((), ())
         found = app.match("GET", "/api/orchestrators/E3_Monitor")
         assert found == (app.find("httpstart"), {"functionName": "E3_Monitor"})

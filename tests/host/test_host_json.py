@@ -5,6 +5,7 @@ import pytest
 
 from durable_host.errors import AppError
 from durable_host.host_json import read_host_json
+from durable_host.registry import Options
 from tests.host.apps import write_host_json
 
 
@@ -22,7 +23,7 @@ def test_without_a_file_or_with_an_empty_one_the_defaults_apply(tmp_path: Path) 
     (tmp_path / "host.json").write_text("{}")
 
     assert read_host_json(tmp_path) == absent
-    assert (absent.route_prefix, absent.hub_name, absent.only, absent.has_bundle) == (
+    assert (absent.route_prefix, absent.durable.hub_name, absent.only, absent.has_bundle) == (
         "api",
         "TestHubName",
         None,
@@ -44,7 +45,7 @@ def test_what_this_host_honours_is_read_in_any_letter_case(tmp_path: Path) -> No
 
     host = read_host_json(tmp_path)
 
-    assert (host.route_prefix, host.hub_name, host.max_activities) == ("", "SampleHubVS", 3)
+    assert (host.route_prefix, host.durable.hub_name, host.durable.max_activities) == ("", "SampleHubVS", 3)
     assert (host.twilio, host.only) == ({"from": "+1555"}, ("a", "b"))
 
 
@@ -56,7 +57,7 @@ def test_the_environment_overrides_the_file(tmp_path: Path, monkeypatch: pytest.
 
     host = read_host_json(tmp_path)
 
-    assert (host.hub_name, host.route_prefix, host.only) == ("FromEnvironment", "v2", ("a",))
+    assert (host.durable.hub_name, host.route_prefix, host.only) == ("FromEnvironment", "v2", ("a",))
 
 
 def test_a_hub_name_may_be_a_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,7 +67,7 @@ def test_a_hub_name_may_be_a_setting(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setenv("HUB", "Mine")
 
-    assert read_host_json(tmp_path).hub_name == "Mine"
+    assert read_host_json(tmp_path).durable.hub_name == "Mine"
 
 
 @pytest.mark.parametrize("name", ["ab", "1abc", "with-dash", "a" * 46, "x%HUB%"])
@@ -91,7 +92,7 @@ def test_a_site_name_gives_the_hub_its_default_name(
 ) -> None:
     monkeypatch.setenv("WEBSITE_SITE_NAME", site)
 
-    assert read_host_json(tmp_path).hub_name == hub
+    assert read_host_json(tmp_path).durable.hub_name == hub
 
 
 MISSING = (
@@ -139,12 +140,56 @@ def test_a_broken_file_stops_the_start(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("option", ["maxConcurrentActivityFunctions", "maxConcurrentOrchestratorFunctions"])
 @pytest.mark.parametrize("count", [0, -1, "many", 1.5])
-def test_the_number_of_activities_is_a_whole_number_above_zero(tmp_path: Path, count: Any) -> None:
-    durable(tmp_path, maxConcurrentActivityFunctions=count)
+def test_the_number_of_functions_at_once_is_a_whole_number_above_zero(
+    tmp_path: Path, option: str, count: Any
+) -> None:
+    durable(tmp_path, **{option: count})
 
-    with pytest.raises(AppError, match="'maxConcurrentActivityFunctions' must be a whole number above 0"):
+    with pytest.raises(AppError, match=f"'{option}' must be a whole number of 1 or more, found"):
         read_host_json(tmp_path)
+
+
+def test_the_durable_options_that_this_host_goes_by_are_read(tmp_path: Path) -> None:
+    durable(
+        tmp_path,
+        overridableExistingInstanceStates="anyState",
+        useAppLease=False,
+        defaultVersion="1.0",
+        maxOrchestrationActions=5,
+        storeInputsInOrchestrationHistory=True,
+        httpSettings={"defaultAsyncRequestSleepTimeMilliseconds": 2000},
+        someUnknownOption=5,
+    )
+
+    options = read_host_json(tmp_path).durable
+
+    assert (options.replaces_live, options.has_lease) == (True, False)
+    assert options.engine == Options("1.0", http_sleep_ms=2000, max_actions=5, store_inputs=True)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "problem"),
+    [
+        ("extendedSessionsEnabled", True, "extendedSessionsEnabled is for .NET apps"),
+        ("overridableExistingInstanceStates", "Bogus", "must be NonRunningStates or AnyState, found 'Bogus'"),
+        ("useAppLease", "perhaps", "'useAppLease' must be true or false, found 'perhaps'"),
+    ],
+)
+def test_an_option_that_stops_azures_host_stops_the_start(
+    tmp_path: Path, option: str, value: Any, problem: str
+) -> None:
+    durable(tmp_path, **{option: value})
+
+    with pytest.raises(AppError, match=problem):
+        read_host_json(tmp_path)
+
+
+def test_no_actions_at_all_means_the_default(tmp_path: Path) -> None:
+    durable(tmp_path, maxOrchestrationActions=0)
+
+    assert read_host_json(tmp_path).durable.engine == Options()
 
 
 def test_the_allow_list_is_a_list_of_names(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ from durable_host.actions import (
     WhenAny,
 )
 from durable_host.events import Event, EventType, stamp
-from durable_host.play import Fatal, Play, Registry, missing_function
+from durable_host.play import Fatal, Play
+from durable_host.registry import Options, Registry, missing_function
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=1)
@@ -108,15 +109,14 @@ def test_of_all_each_must_be_done() -> None:
     assert len(created(play(actions, done(1), done(0)))) == 3
 
 
-def test_of_all_one_failure_is_the_end_but_the_others_keep_the_instance_from_ending() -> None:
-    actions: list[Action] = [WhenAll((activity("Check"), activity("Alert")))]
+def test_of_all_the_last_is_the_end_whether_or_not_one_failed_before() -> None:
+    # The SDK asks for the timer when the first has failed. Source: recorded, a_all_four_caught.
+    actions: list[Action] = [WhenAll((activity("Check"), activity("Alert"))), TIMER]
 
-    after_failure = play([*actions, TIMER], failed(1))
-
-    assert len(created(after_failure)) == 3
+    assert len(created(play(actions, failed(1)))) == 2
     assert not play(actions, failed(1)).is_settled
-    assert play(actions, failed(1), done(0)).is_settled
-    assert play(actions, failed(1), failed(0)).is_settled
+    assert created(play(actions, failed(1), done(0)))[-1] == (2, "timer")
+    assert created(play(actions, failed(1), failed(0)))[-1] == (2, "timer")
 
 
 @pytest.mark.parametrize("first", [done(0), failed(0), fired(1)])
@@ -126,11 +126,12 @@ def test_of_any_the_first_is_the_end_also_when_it_failed(first: Event) -> None:
     assert created(play(actions, first))[-1] == (2, "Alert")
 
 
-def test_a_failure_inside_passes_on_outwards() -> None:
+def test_a_failure_inside_ends_nothing_around_it() -> None:
     inner = WhenAll((activity("Check"), activity("Check")))
     actions: list[Action] = [WhenAll((inner, TIMER)), activity("Alert")]
 
-    assert created(play(actions, failed(0)))[-1] == (3, "Alert")
+    assert created(play(actions, failed(0), fired(2)))[-1] == (2, "timer")
+    assert created(play(actions, failed(0), fired(2), done(1)))[-1] == (3, "Alert")
 
 
 @pytest.mark.parametrize("empty", [WhenAll(()), WhenAny(())])
@@ -222,12 +223,33 @@ def test_after_the_last_failure_one_more_timer_fires_at_once_before_the_orchestr
     assert created(over)[-1] == (4, "Alert")
 
 
-def test_a_call_that_failed_for_good_ends_an_all_around_it() -> None:
+def test_a_call_that_failed_for_good_ends_an_all_once_the_others_have() -> None:
     once = RetryPolicy(1, timedelta(seconds=10))
+    actions: list[Action] = [WhenAll((activity("Check", once), activity("Alert"))), TIMER]
 
-    played = play([WhenAll((activity("Check", once), activity("Alert"))), TIMER], failed(0), fired(2))
+    before, after = play(actions, failed(0), fired(2)), play(actions, failed(0), fired(2), done(1))
 
-    assert created(played) == [(0, "Check"), (1, "Alert"), (2, "timer"), (3, "timer")]
+    assert created(before) == [(0, "Check"), (1, "Alert"), (2, "timer")]
+    assert created(after) == [(0, "Check"), (1, "Alert"), (2, "timer"), (3, "timer")]
+
+
+def test_a_retry_that_goes_on_beside_a_caught_failure_is_mixed_up_with_what_is_asked_for_next() -> None:
+    both = WhenAll((activity("Check", TWICE), activity("Alert")))
+
+    caught = play([both, activity("Alert")], failed(1), failed(0))
+    waiting = play([both], failed(1), failed(0))
+    through = play([both, activity("Alert")], failed(1), failed(0), fired(2), done(3))
+
+    assert (caught.is_mixed_up, waiting.is_mixed_up, through.is_mixed_up) == (True, False, False)
+
+
+def test_more_actions_than_host_json_allows_fail_the_instance() -> None:
+    few = Registry((), ("Check",), Options(max_actions=2))
+    played = Play("me", "execution", None, [WhenAll((activity("Check"),) * 3)], few)
+    played.handle(EPISODE)
+
+    with pytest.raises(Fatal, match="more than 2 actions, which maxOrchestrationActions"):
+        played.handle(START)
 
 
 def test_each_attempt_of_a_sub_orchestration_has_an_id_of_its_own() -> None:

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from durable_host.events import Status
 from durable_host.webhook_messages import Query, failure, json_problem
 
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
 # Queries.
 
 
@@ -67,7 +69,7 @@ def test_seconds_are_a_number_that_a_clock_can_wait_for(text: str, seconds: floa
     ],
 )
 def test_an_instant_is_utc_unless_it_says_otherwise(text: str, at: datetime | None) -> None:
-    assert Query(f"createdTimeFrom={text}").time("createdTimeFrom") == at
+    assert Query(f"createdTimeFrom={text}").time("createdTimeFrom", NOW) == at
 
 
 @pytest.mark.parametrize(
@@ -93,7 +95,7 @@ def test_any_value_arrives_as_it_was_sent_and_no_value_is_an_error(value: str) -
 
     assert query.text("reason") == value
     assert isinstance(query.seconds("timeout"), float | None)
-    assert isinstance(query.time("createdTimeFrom"), datetime | None)
+    assert isinstance(query.time("createdTimeFrom", NOW), datetime | None)
     assert all(isinstance(each, Status) for each in query.statuses())
 
 

@@ -453,23 +453,50 @@ async def test_a_purge_of_many_removes_what_its_filters_say(
     assert len(await ids(client, "")) == 8 - (purged or 0)
 
 
-@pytest.mark.parametrize("query", [EVER, f"{EVER}&runtimeStatus=Running"])
-async def test_a_purge_of_many_leaves_live_instances_alone(host: Host, client: ClientSession, query: str) -> None:
-    # The engine deletes them; a slip would cost a month of monitoring.
+async def test_a_purge_of_many_without_a_status_takes_live_instances_too(
+    host: Host, client: ClientSession, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Source: recorded, g_purge_many.
+    await host.start("T_WaitEvent", instance_id="live")
+    await host.start("T_Instant", instance_id="done")
+    await host.idle()
+
+    assert (await call(client, "DELETE", f"/instances?{EVER}"))[:2] == (200, {"instancesDeleted": 2})
+    assert await ids(client, "") == []
+    assert "Purged 2 instances, live ones among them: 1 Running" in caplog.text
+
+
+async def test_a_purge_by_statuses_leaves_live_instances_alone(host: Host, client: ClientSession) -> None:
     await host.start("T_WaitEvent", instance_id="live")
     await host.idle()
 
-    assert (await call(client, "DELETE", f"/instances?{query}"))[:2] == (404, None)
+    answer = await call(client, "DELETE", f"/instances?{EVER}&runtimeStatus=Running,Completed")
+
+    assert answer[:2] == (404, None)
     assert await ids(client, "") == ["live"]
 
 
 @pytest.mark.usefixtures("listed")
-async def test_a_purge_by_a_status_that_does_not_exist_purges_nothing(client: ClientSession) -> None:
+@pytest.mark.parametrize("asked", ["completed", "Running", "Running,Pending"])
+async def test_a_purge_by_no_final_status_purges_nothing(client: ClientSession, asked: str) -> None:
     # The engine takes it for no filter, and deletes everything.
-    status, error, _ = await call(client, "DELETE", f"/instances?{EVER}&runtimeStatus=completed")
+    status, error, _ = await call(client, "DELETE", f"/instances?{EVER}&runtimeStatus={asked}")
 
     assert status == 400
-    assert error == "There is no runtimeStatus 'completed'; name Completed, Failed, Terminated or Canceled."
+    assert error == (
+        f"The runtimeStatus '{asked}' names no final status: name Completed, Failed, Terminated or Canceled, "
+        "or leave it out to purge whatever runs as well. Nothing was purged."
+    )
+    assert len(await ids(client, "")) == 8
+
+
+@pytest.mark.usefixtures("listed")
+async def test_a_purge_whose_end_cannot_be_read_purges_nothing(client: ClientSession) -> None:
+    # The engine drops the date, and purges more than was asked for.
+    status, error, _ = await call(client, "DELETE", f"/instances?{EVER}&createdTimeTo=2026-02-30")
+
+    assert status == 400
+    assert error == "The createdTimeTo '2026-02-30' is not a date; write 2026-01-31T12:00:00Z. Nothing was purged."
     assert len(await ids(client, "")) == 8
 
 

@@ -158,4 +158,4 @@ def assert_it_came_everywhere(fuzzed: Fuzzed) -> None:
     worked = {name for name, statuses in fuzzed.seen.items() if statuses & {200, 202}}
     refused = {name for name, statuses in fuzzed.seen.items() if max(statuses) >= 400}
     assert operations - refused <= {"entities"}
-    assert operations - worked <= {"suspend", "resume", "rewind", "restart", "purge"}
+    assert operations - worked <= {"suspend", "resume", "rewind", "restart", "restartWithOptions", "purge"}
