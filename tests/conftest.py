@@ -11,6 +11,9 @@ from aiohttp.test_utils import TestServer
 from durable_host import Clock, Host, SkipClock
 from durable_host.sdk import NORMAL_WARNINGS
 from sandbox.server import Sandbox
+from tests.golden_replay.summary import pytest_terminal_summary
+
+__all__ = ["pytest_terminal_summary"]
 
 ROOT = Path(__file__).parents[1]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -48,7 +48,7 @@ def is_a_line(text: str) -> bool:
     return text != "" and text.replace("\t", " ").isprintable()
 
 
-@rounds(300, soak=2_000, soak_timeout_s=60)
+@rounds(500, soak=2_000, soak_timeout_s=60)
 def test_any_function_json_is_refused_in_a_line_or_fits_its_code_or_not(
     rounds: int, tmp_path: Path, count: Count
 ) -> None:
@@ -75,7 +75,7 @@ def test_any_function_json_is_refused_in_a_line_or_fits_its_code_or_not(
 
     read()
 
-    assert min(seen[each] for each in ("refused", "does not fit", "fits")) > rounds / 200, seen
+    assert min(seen[each] for each in ("refused", "does not fit", "fits")) > rounds / 500, seen
     count(seen.total())
 
 
