@@ -20,9 +20,7 @@ from urllib.parse import urlencode
 
 from sandbox.answer import Answer, FieldError, check_choice, json_answer, shown
 
-RepositoryStatus = Literal[
-    301, 401, 403, 404, 410, 429, 500, "secondary rate limit", "hang", "drip", "bad json"
-]
+RepositoryStatus = Literal[301, 401, 403, 404, 410, 429, 500, "secondary rate limit", "hang", "drip", "bad json"]
 
 # Old owners begin, end or double their hyphens; what a company manages has an underscore.
 FULL_NAME = re.compile(r"[A-Za-z0-9_-]{1,39}/(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}")
@@ -43,8 +41,8 @@ MESSAGES: Mapping[int, str] = {
     500: "Server Error",
 }
 SECONDARY_LIMIT: Mapping[str, str] = {
-    "message": "You have exceeded a secondary rate limit. Please wait a few minutes before you try again. If you reach"
-    " out to GitHub Support for help, please include the request ID 0000:0:0:0:0.",
+    "message": "You have exceeded a secondary rate limit. Please wait a few minutes before you try again. If you"
+    " reach out to GitHub Support for help, please include the request ID 0000:0:0:0:0.",
     "documentation_url": "https://docs.github.com/free-pro-team@latest/rest/overview/"
     "rate-limits-for-the-rest-api#about-secondary-rate-limits",
     "status": "403",
