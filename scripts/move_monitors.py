@@ -233,7 +233,7 @@ def _wait_until_suspended(source: App, instance_id: str) -> None:
         if time.monotonic() > deadline:  # noqa: TID251  As above.
             raise TimeoutError(f"it is still not suspended after {WAIT_S} s")
         time.sleep(0.2)  # noqa: TID251  As above.
-    # The API shows a call as TaskScheduled until it has its answer; one of an alert that did not end it was not sent.
+    # A call that has its answer is shown as TaskCompleted: an alert that has one and ended nothing was not sent.
     events = status["historyEvents"]
     if any(event["EventType"] == "TaskScheduled" and event["Name"] == ALERT for event in events):
         raise Stays("it is sending its alert", is_error=False)
