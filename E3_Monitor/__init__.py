@@ -12,94 +12,100 @@ from typing import Any
 
 import azure.durable_functions as df
 
-from E3_Monitor.monitoring_request import MonitoringRequest, parse_status, quiet_status
+from E3_Monitor.monitoring_request import MonitoringRequest, parse_input
 
 _CHECKS_PER_GENERATION = 12
-# Azure Storage lets timers fire up to a second early, and those under a second at once.
-_SEND_ALERT_RETRIES = df.RetryOptions(first_retry_interval_in_milliseconds=5_000, max_number_of_attempts=3)
-_ERROR_LENGTH = 500  # A custom status has room for 16 KB of UTF-16.
+_UNSENT_AGAIN = timedelta(minutes=1)
 
 logger = logging.getLogger(__name__)
 
 
 def orchestrator_function(context: df.DurableOrchestrationContext) -> Generator[Any, Any, dict[str, Any] | None]:
-    """Run a monitor until it has sent its alert or expires."""
+    """Run a monitor until its alert ends it or it expires."""
     # 1. Get the request: which repository to watch, and whom to text.
-    given = context.get_input()
-    status = given.pop("status", None) if isinstance(given, dict) else None
-    request = MonitoringRequest.parse(given)
+    request, progress = parse_input(context.get_input())
 
-    # 2. Determine when the monitor expires; after continue_as_new, its status says so.
-    if status is None:
-        checks, due_at = 0, context.current_utc_datetime
-        expires_at = due_at + timedelta(seconds=request.expiry_seconds)
-    else:
-        checks, due_at, expires_at = parse_status(status)
-        # An episode that reports no status takes the last one away.
-        context.set_custom_status(status)
+    # 2. Determine when the monitor expires; after continue_as_new, its last custom status says so.
+    checks, due_at, error = 0, context.current_utc_datetime, None
+    expires_at = due_at + timedelta(seconds=request.expiry_seconds)
+    if progress is not None:
+        checks, error = progress["checks"], progress.get("lastError")
+        due_at, expires_at = (datetime.fromisoformat(progress[at]) for at in ("nextCheck", "expires"))
+        context.set_custom_status(progress)  # An episode that sets none takes the last one away.
 
     while max(due_at, context.current_utc_datetime) < expires_at:
-        # 3. Ask whether the repository has too many open issues; only a first check may fail the monitor.
-        check, error = {"repo": request.repo, "threshold": request.threshold}, None
-        try:
-            too_many = yield context.call_activity("E3_TooManyOpenIssues", check)
-        except Exception as failure:  # noqa: BLE001  The SDK raises plain Exception.
-            too_many, error = None, _one_line(failure)
-            if checks == 0:
-                raise RuntimeError(error) from None
+        # 3. Ask whether the repository has too many open issues.
+        check = {"repo": request.repo, "threshold": request.threshold}
+        too_many, error = yield from _call(context, "E3_TooManyOpenIssues", check)
         checks += 1
-        checked_at = context.current_utc_datetime
-        if checked_at >= expires_at:
-            break  # The answer comes too late to be acted upon.
+        if isinstance(too_many, dict):
+            error, too_many = too_many["refused"], None
+            if checks == 1:
+                raise RuntimeError(error)
 
-        # 4. If it has, send the alert and be done.
-        if too_many:
-            return (yield from _alert(context, request, checks))
+        # 4. If it has, send the alert and be done, unless it certainly was not sent.
+        if too_many and context.current_utc_datetime < expires_at:
+            sent, _ = yield from _call(context, "E3_SendAlert", {"phone": request.phone, **check})
+            error = sent and sent.get("unsent")
+            if error is None:
+                return _end(context, request.repo, checks, **_outcome(sent))
+        now = context.current_utc_datetime
+        if now >= expires_at:
+            break
 
         # 5. Otherwise say so, and sleep until the next check is due or the monitor expires.
-        due_at = min(_next_due(due_at, checked_at, timedelta(seconds=request.interval_seconds)), expires_at)
-        status = quiet_status(checks, checked_at, too_many, error, due_at, expires_at)
-        context.set_custom_status(status)
-        _log(context, "check %d of %s: %s", checks, request.repo, error or status["openIssues"])
+        due_at = _next_due(request, expires_at, max(due_at, now))
+        if too_many:
+            due_at = min(due_at, now + _UNSENT_AGAIN)
+        progress = {
+            "checks": checks,
+            "lastCheck": now.isoformat(),
+            "openIssues": {True: "too many", False: "not too many", None: "unknown"}[too_many],
+            "nextCheck": due_at.isoformat(),
+            "expires": expires_at.isoformat(),
+            **({"lastError": error} if error else {}),
+        }
+        context.set_custom_status(progress)
+        _log(context, "check %d of %s: %s", checks, request.repo, error or progress["openIssues"])
         yield context.create_timer(due_at)
 
         if checks % _CHECKS_PER_GENERATION == 0:
-            context.continue_as_new({**asdict(request), "status": status})
+            context.continue_as_new({"request": asdict(request), "progress": progress})
             return None
 
     # 6. The monitor has expired without an alert.
-    _log(context, "expired after check %d of %s", checks, request.repo)
-    return {"outcome": "expired", "checks": checks}
+    return _end(context, request.repo, checks, "expired", **({"lastError": error} if error else {}))
 
 
-def _alert(
-    context: df.DurableOrchestrationContext, request: MonitoringRequest, checks: int
-) -> Generator[Any, Any, dict[str, Any]]:
-    """Call E3_SendAlert, which raises only when another attempt cannot make it two messages."""
-    alert = {"phone": request.phone, "repo": request.repo, "threshold": request.threshold}
+def _call(context: df.DurableOrchestrationContext, name: str, given: object) -> Generator[Any, Any, Any]:
+    """Call an activity: what it returned and None, or None and why it raised in one line."""
     try:
-        sent = yield context.call_activity_with_retry("E3_SendAlert", _SEND_ALERT_RETRIES, alert)
+        return (yield context.call_activity(name, given)), None
     except Exception as failure:  # noqa: BLE001  The SDK raises plain Exception.
-        raise RuntimeError(_one_line(failure)) from None
-    if sent["message"] is None:
-        outcome = {"outcome": "alert unconfirmed", "checks": checks}
-    else:
-        outcome = {"outcome": "alerted", "checks": checks, "message": sent["message"]}
-    _log(context, "%s after check %d of %s", outcome["outcome"], checks, request.repo)
-    return outcome
+        # The SDK appends a serialized .NET exception. Source: 1.7.0, TaskOrchestrationExecutor.set_task_value.
+        return None, " ".join(str(failure).partition(" \n ")[0].split())[:500]  # A custom status may have 16 KB.
 
 
-def _next_due(due_at: datetime, now: datetime, interval: timedelta) -> datetime:
-    """The next point of the grid after both; those that a slow check let pass are left out."""
-    return due_at + max(1, (now - due_at) // interval + 1) * interval
+def _outcome(sent: dict[str, Any] | None) -> dict[str, Any]:
+    """How E3_SendAlert's answer ends a monitor; None: its worker died, perhaps after Twilio took the message."""
+    if sent and "refused" in sent:
+        return {"outcome": "alert refused", "reason": sent["refused"]}
+    sid = sent and sent["message"]
+    return {"outcome": "alerted", "message": sid} if sid else {"outcome": "alert unconfirmed"}
 
 
-def _one_line(failure: Exception) -> str:
-    """What an activity said, without the serialized .NET exception that the engine appends to it.
+def _next_due(request: MonitoringRequest, expires_at: datetime, after: datetime) -> datetime:
+    """The next point of the grid after that, so those that a slow check let pass are left out; or the expiry."""
+    interval = timedelta(seconds=request.interval_seconds)
+    started_at = expires_at - timedelta(seconds=request.expiry_seconds)
+    return min(started_at + ((after - started_at) // interval + 1) * interval, expires_at)
 
-    Source: TaskOrchestrationExecutor.set_task_value, azure-functions-durable 1.7.0.
-    """
-    return " ".join(str(failure).partition(" \n ")[0].split())[:_ERROR_LENGTH]
+
+def _end(
+    context: df.DurableOrchestrationContext, repo: str, checks: int, outcome: str, **more: str
+) -> dict[str, Any]:
+    _log(context, "%s after check %d of %s", outcome, checks, repo)
+    return {"outcome": outcome, "checks": checks, **more}
 
 
 def _log(context: df.DurableOrchestrationContext, message: str, *args: object) -> None:

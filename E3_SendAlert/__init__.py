@@ -1,21 +1,23 @@
 """Texts a phone that a GitHub repository has too many open issues.
 
-The sample's activity of this name is handed the phone number alone and uses the Twilio output binding; this one
-calls Twilio itself, so that it can tell a message that was not sent from one that may have been.
+The sample uses the Twilio output binding, which cannot tell a message that was not sent from one that may be.
 """
 
 from typing import Any, Dict
 
-from E3_SendAlert.sms import send
+from E3_SendAlert.sms import is_allowed, mask, missing_setting, send
 
 
 def main(alert: Dict[str, Any]) -> Dict[str, Any]:
-    """Send the alert.
+    """Send the alert {"phone", "repo", "threshold"}.
 
-    Shape: {"phone", "repo", "threshold"} -> {"message": "SM..."}, or {"message": null} when Twilio may have
-    taken it but nobody can tell.
-    Raises: AlertNotSent when it was certainly not sent.
+    Shape: {"message": "SM..."} when Twilio took it, {"message": null} when it may have, {"refused": why} when it
+    will not, {"unsent": why} when it certainly has not and another attempt may help.
     """
-    repo, threshold = alert["repo"], alert["threshold"]
+    phone, repo, threshold = alert["phone"], alert["repo"], alert["threshold"]
+    if name := missing_setting():
+        return {"unsent": f"the app setting {name} is missing"}
+    if not is_allowed(phone):
+        return {"refused": f"{mask(phone)} is not among the app setting AllowedPhoneNumbers"}
     text = f"{repo} has more than {threshold} open issues: https://github.com/{repo}/issues"
-    return {"message": send(alert["phone"], text)}
+    return send(phone, text)

@@ -5,10 +5,9 @@ from typing import Any, Dict
 from E3_TooManyOpenIssues.github import exceeds
 
 
-def main(check: Dict[str, Any]) -> bool | None:
-    """Compare the number of open issues with the threshold.
+def main(check: Dict[str, Any]) -> bool | Dict[str, str] | None:
+    """Compare the number of open issues with the threshold: {"repo", "threshold"}.
 
-    Shape: {"repo", "threshold"} -> true, false, or null when GitHub cannot say now.
-    Raises: CheckFailed when it will not say at the next check either.
+    Shape: true, false, null when GitHub cannot say now, {"refused": why} when it will not say later either.
     """
     return exceeds(check["repo"], check["threshold"])

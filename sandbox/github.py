@@ -20,9 +20,10 @@ from urllib.parse import urlencode
 
 from sandbox.answer import Answer, FieldError, check_choice, json_answer, shown
 
-RepositoryStatus = Literal[301, 401, 403, 404, 410, 429, 500, "hang", "drip", "bad json"]
+RepositoryStatus = Literal[301, 401, 403, 404, 410, 429, 500, "secondary rate limit", "hang", "drip", "bad json"]
 
-FULL_NAME = re.compile(r"[A-Za-z0-9](-?[A-Za-z0-9]){0,38}/(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}")
+# Old owners begin, end or double their hyphens; what a company manages has an underscore.
+FULL_NAME = re.compile(r"[A-Za-z0-9_-]{1,39}/(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}")
 MOST = 100_000
 # Not GitHub's 60 or 5,000 an hour: calls are counted, but only `status` makes the stand-in run dry.
 QUOTA = 1_000_000_000
@@ -38,6 +39,13 @@ MESSAGES: Mapping[int, str] = {
     422: "Validation Failed",
     429: "API rate limit exceeded for 127.0.0.1.",
     500: "Server Error",
+}
+SECONDARY_LIMIT: Mapping[str, str] = {
+    "message": "You have exceeded a secondary rate limit. Please wait a few minutes before you try again. If you"
+    " reach out to GitHub Support for help, please include the request ID 0000:0:0:0:0.",
+    "documentation_url": "https://docs.github.com/free-pro-team@latest/rest/overview/"
+    "rate-limits-for-the-rest-api#about-secondary-rate-limits",
+    "status": "403",
 }
 SHAPES = json.loads(Path(__file__).with_name("issue.json").read_text())
 ISSUE = Template(json.dumps(SHAPES["issue"]))
@@ -154,6 +162,9 @@ def _answer(repository: Repository, request: IssuesRequest) -> Answer:
             return _error(status)
         case 429:
             return _error(429, {"Retry-After": str(RETRY_AFTER.seconds)})
+        case "secondary rate limit":
+            # Neither its status nor its headers tell it from a 403 that stays.
+            return json_answer(403, SECONDARY_LIMIT)
         case "bad json":
             return Answer(200, _page(repository, request).body[:-1])
         case _:

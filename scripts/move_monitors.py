@@ -156,12 +156,15 @@ class Monitor:
     @classmethod
     def read(cls, status: Mapping[str, Any]) -> Self:
         """Read a monitor's status. Raises: Stays when it was started with no monitoring request."""
-        # What the SDK starts has its input as text; after continue_as_new, the last custom status is in it.
+        # What the SDK starts has its input as text. After continue_as_new the last custom status is beside the
+        # request, or within it when an earlier version of the app wrote it.
         given = status["input"]
         try:
             request = dict(json.loads(given) if isinstance(given, str) else given)
         except (TypeError, ValueError):
             raise Stays("its input is no monitoring request") from None
+        if "progress" in request:
+            request = request["request"]
         request.pop("status", None)
         custom = status["customStatus"]
         if isinstance(custom, dict) and "expires" in custom:
@@ -230,7 +233,9 @@ def _wait_until_suspended(source: App, instance_id: str) -> None:
         if time.monotonic() > deadline:  # noqa: TID251  As above.
             raise TimeoutError(f"it is still not suspended after {WAIT_S} s")
         time.sleep(0.2)  # noqa: TID251  As above.
-    if any(ALERT in (event.get("Name"), event.get("FunctionName")) for event in status["historyEvents"]):
+    # A call that has its answer is shown as TaskCompleted: an alert that has one and ended nothing was not sent.
+    events = status["historyEvents"]
+    if any(event["EventType"] == "TaskScheduled" and event["Name"] == ALERT for event in events):
         raise Stays("it is sending its alert", is_error=False)
 
 

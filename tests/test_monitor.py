@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Awaitable, Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -106,7 +107,7 @@ async def test_a_poll_costs_the_same_however_long_the_monitor_runs(
     assert status
     assert status["output"] == {"outcome": "expired", "checks": 143}
     assert len(status["historyEvents"]) <= 60
-    carried = json.loads(status["input"])["status"]
+    carried = json.loads(status["input"])["progress"]
     assert carried["checks"] == 132
     assert carried["expires"] == status["customStatus"]["expires"]
 
@@ -124,8 +125,7 @@ async def test_github_s_bad_hours_end_nothing(
     assert status["output"] == {"outcome": "alerted", "checks": 30, "message": sandbox.sms[0]["sid"]}
     assert status["customStatus"]["openIssues"] == "unknown"
     assert status["customStatus"]["lastError"] == (
-        "Activity function 'E3_TooManyOpenIssues' failed: CheckFailed: GitHub finds no repository octo/cat (404): "
-        "check its name; a private one needs GITHUB_TOKEN"
+        "GitHub finds no repository octo/cat (404): check its name; a private one needs GITHUB_TOKEN"
     )
 
 
@@ -138,12 +138,12 @@ async def test_a_repository_that_is_not_there_fails_the_monitor_at_once(
 
     assert status["runtimeStatus"] == "Failed"
     assert status["output"] == (
-        "Orchestrator function 'E3_Monitor' failed: Activity function 'E3_TooManyOpenIssues' failed: CheckFailed: "
-        "GitHub finds no repository octo/cat (404): check its name; a private one needs GITHUB_TOKEN"
+        "Orchestrator function 'E3_Monitor' failed: GitHub finds no repository octo/cat (404): check its name; "
+        "a private one needs GITHUB_TOKEN"
     )
 
 
-async def test_an_sms_that_twilio_refuses_fails_the_monitor_after_three_attempts(
+async def test_an_sms_that_twilio_refuses_ends_the_monitor_and_nothing_but_its_input_has_the_number(
     host: Host, client: ClientSession, sandbox: Sandbox
 ) -> None:
     sandbox.set_repository("octo/cat", open_issues=5)
@@ -154,36 +154,70 @@ async def test_an_sms_that_twilio_refuses_fails_the_monitor_after_three_attempts
 
     status = await host.status(instance_id, history=True)
     assert status
-    assert status["runtimeStatus"] == "Failed"
-    assert str(status["output"]).startswith(
-        "Orchestrator function 'E3_Monitor' failed: Activity function 'E3_SendAlert' failed: AlertNotSent: "
-        "Twilio refused it with error 21608: "
-    )
-    assert not any(unwanted in str(status["output"]) for unwanted in ("\n", "$type", "4255550167"))
-    attempts = [event for event in status["historyEvents"] if event["EventType"] == "TaskFailed"]
-    assert len(attempts) == 3
-    assert "4255550167" not in json.dumps(attempts)
+    assert status["runtimeStatus"] == "Completed"
+    assert status["output"]["outcome"] == "alert refused"
+    assert status["output"]["reason"].startswith("Twilio refused it with error 21608: The number +1425*****67 is")
+    told = [{name: value for name, value in event.items() if name != "Input"} for event in status["historyEvents"]]
+    assert "4255550167" not in json.dumps([status["output"], status["customStatus"], told])
 
 
-async def test_an_sms_that_was_certainly_not_sent_is_tried_again(
-    host: Host, client: ClientSession, sandbox: Sandbox, serve: Serve, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("fault", ["429", "no connection"])
+async def test_an_sms_that_was_certainly_not_sent_is_tried_again_until_it_is(
+    host: Host,
+    client: ClientSession,
+    sandbox: Sandbox,
+    serve: Serve,
+    monkeypatch: pytest.MonkeyPatch,
+    unused_tcp_port: int,
+    fault: str,
 ) -> None:
     attempts = []
 
-    async def twilio(_request: web.Request) -> web.Response:
+    async def github(_request: web.Request) -> web.Response:
         attempts.append(host.clock.now())
-        if len(attempts) < 3:
-            return web.json_response({"code": 20429, "message": "Too Many Requests"}, status=429)
-        return web.json_response({"sid": "SM1"}, status=201)
+        if len(attempts) == 30:
+            sandbox.set_twilio(status=None)
+            monkeypatch.setenv("TWILIO_API_URL", sandbox.twilio_url)
+        return issues(5)
 
-    monkeypatch.setenv("TWILIO_API_URL", await serve(twilio))
+    monkeypatch.setenv("GITHUB_API_URL", await serve(github))
+    if fault == "429":
+        sandbox.set_twilio(status=429)
+    else:
+        monkeypatch.setenv("TWILIO_API_URL", f"http://localhost:{unused_tcp_port}")
+
+    status = await host.wait(await start(client, interval_seconds=3_600, expiry_seconds=86_400))
+
+    assert status["output"] == {"outcome": "alerted", "checks": 30, "message": sandbox.sms[0]["sid"]}
+    assert len(sandbox.sms) == 1
+    waits_s = [(later - earlier).total_seconds() for earlier, later in pairwise(attempts)]
+    assert 55 < min(waits_s) <= max(waits_s) < 65
+
+
+async def test_a_twilio_that_is_out_until_the_expiry_is_told_at_the_end(
+    host: Host, client: ClientSession, sandbox: Sandbox
+) -> None:
     sandbox.set_repository("octo/cat", open_issues=5)
+    sandbox.set_twilio(status=429)
 
     status = await host.wait(await start(client))
 
-    assert status["output"] == {"outcome": "alerted", "checks": 1, "message": "SM1"}
-    first, second, third = attempts
-    assert min((second - first).total_seconds(), (third - second).total_seconds()) >= 2
+    assert status["output"] == {
+        "outcome": "expired",
+        "checks": 5,
+        "lastError": "Twilio has too many requests (429)",
+    }
+
+
+async def test_a_rate_limit_at_the_first_check_fails_nothing(
+    host: Host, client: ClientSession, sandbox: Sandbox
+) -> None:
+    sandbox.set_repository("octo/cat", status="secondary rate limit")
+
+    status = await host.wait(await start(client))
+
+    assert status["output"] == {"outcome": "expired", "checks": 5}
+    assert status["customStatus"]["openIssues"] == "unknown"
 
 
 async def test_an_sms_that_may_have_been_sent_is_not_tried_again(
@@ -206,15 +240,20 @@ async def test_no_other_way_of_starting_gets_past_the_allowed_numbers(
 
     status = await host.wait(await host.start("E3_Monitor", {"repo": "octo/cat", "phone": PHONE}))
 
-    assert status["runtimeStatus"] == "Failed"
-    assert "+1425*****67 is not among the app setting AllowedPhoneNumbers" in str(status["output"])
+    assert status["output"] == {
+        "outcome": "alert refused",
+        "checks": 1,
+        "reason": "+1425*****67 is not among the app setting AllowedPhoneNumbers",
+    }
     assert sandbox.sms == []
 
 
 async def test_no_other_way_of_starting_gets_past_the_check_of_the_request(host: Host) -> None:
     status = await host.wait(await host.start("E3_Monitor", {"repo": "octo/cat"}))
 
-    assert status["output"] == "Orchestrator function 'E3_Monitor' failed: phone is missing"
+    assert str(status["output"]).startswith(
+        "Orchestrator function 'E3_Monitor' failed: phone is missing: it must be"
+    )
 
 
 async def test_a_monitor_that_continued_as_new_and_is_restarted_expires(

@@ -25,7 +25,8 @@ export const checksText = (count) => `${count} ${count === 1 ? "check" : "checks
 
 /** One line about an instance. @param {Instance} instance @returns {(string | Node)[]} */
 export function summary({ runtimeStatus, input, customStatus, output }) {
-  const repo = unwrap(input)?.repo;
+  const given = unwrap(input);
+  const repo = (given?.request ?? given)?.repo;   // What continues as new hands itself its request and its progress.
   const subject = typeof repo === "string" ? [h("b", {}, oneLine(repo, 60)), " "] : [];
   if (runtimeStatus === "Failed") return [...subject, h("span", { class: "bad" }, oneLine(cause(asText(output ?? ""))))];
   if (typeof output?.outcome === "string" && typeof output.checks === "number") {
@@ -40,6 +41,6 @@ export function summary({ runtimeStatus, input, customStatus, output }) {
 function monitorLine({ checks, openIssues, nextCheck, expires }, status) {
   const next = instant(nextCheck);
   const isLast = typeof expires === "string" && next >= instant(expires);
-  const parts = [checksText(checks), openIssues === "unknown" ? ", GitHub cannot say, " : ", "];
+  const parts = [checksText(checks), { unknown: ", GitHub cannot say, ", "too many": ", alert not sent yet, " }[openIssues] ?? ", "];
   return status === "Suspended" ? [...parts, "suspended"] : [...parts, isLast ? "expires " : "next ", live("until", next)];
 }

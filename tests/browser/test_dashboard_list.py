@@ -35,6 +35,8 @@ async def test_each_line_says_what_its_instance_waits_for_or_how_it_ended(
     status = {"checks": 3, "openIssues": "not too many"}
     times = {"nextCheck": "2999-01-01T00:00:00+00:00", "expires": "2999-01-02T00:00:00+00:00"}
     await host.start("Wait", {"repo": "octo/cat", **status, **times}, "monitor")
+    unsent = {"request": {"repo": "octo/dog"}, **status, "openIssues": "too many", **times}
+    await host.start("Wait", unsent, "continued")
     await host.start("Wait", {"text": "call +14255550123"}, "other")
     await host.start("Break", None, "broken")
     await host.start("Wait", {}, "held")
@@ -44,7 +46,12 @@ async def test_each_line_says_what_its_instance_waits_for_or_how_it_ended(
 
     page = (await open_dashboard()).page
 
-    await expect(lines(page)).to_have_count(4)
+    await expect(lines(page)).to_have_count(5)
+    assert await line(page, "continued") == (
+        "Running",
+        "Wait",
+        "octo/dog 3 checks, alert not sent yet, next in ",
+    )
     assert await line(page, "monitor") == ("Running", "Wait", "octo/cat 3 checks, next in ")
     assert await line(page, "other") == ("Running", "Wait", '{"text":"call +1425*****23"}')
     assert await line(page, "broken") == ("Failed", "Break", "ValueError: the glass broke")

@@ -122,6 +122,7 @@ def steps(phone: str) -> list[Step]:
         _monitor("refused", "octo/busy", REFUSED_PHONE),
         _monitor("doomed", "octo/quiet", phone),
         _start("Countdown", "countdown", 2),
+        _start("Retrying", "retried"),
         _start("FanOut", "fan-out", [[1, 2, 3], [4]]),
         _start("FanOut", "purged", [[5]]),
         _start("Gate", "gate"),

@@ -66,10 +66,11 @@ def the_one_alert(labels: list[str]) -> range:
 def is_as_meant(state: dict[str, Any]) -> bool:
     """Whether a run does all that the crash tests are about."""
     ends = {name: status and (status["runtimeStatus"], status["output"]) for name, status in state.items()}
-    [_, *attempts, _] = [e for e in state["refused"]["historyEvents"] if e["EventType"].startswith("Task")]
+    attempts = [event for event in state["retried"]["historyEvents"] if event["EventType"] == "TaskFailed"]
     return (
-        ends.pop("refused")[0] == "Failed"
-        and len(attempts) == 2
+        ends.pop("retried")[0] == "Failed"
+        and len(attempts) == 3
+        and ends.pop("refused")[1]["outcome"] == "alert refused"
         and ends
         == {
             "alerting": ("Completed", {"outcome": "alerted", "checks": 1, "message": "SM"}),

@@ -12,7 +12,7 @@ from E3_Monitor.monitoring_request import InvalidRequest, MonitoringRequest
 START = datetime(2026, 11, 24, 11, 0, 0, 123456, UTC)
 PHONE = "+14255550167"
 REQUEST = {"repo": "octo/cat", "phone": PHONE}
-DOT_NET = '{"$type":"System.Exception, System.Private.CoreLib","Message":" CheckFailed: no"}'
+DOT_NET = '{"$type":"System.Exception, System.Private.CoreLib","Message":" RuntimeError: no"}'
 
 
 class Monitor:
@@ -35,7 +35,7 @@ class Monitor:
 
     def failed(self, text: str, after_s: float = 0) -> None:
         """The activity that was called last raised."""
-        reason = f"Activity function 'E3_TooManyOpenIssues' failed:  {text}"
+        reason = f"Activity function '{self.called}' failed:  {text}"
         event = {"EventType": 6, "TaskScheduledId": self._scheduled - 1, "Reason": reason, "Details": DOT_NET}
         self._episode(event, self.now + timedelta(seconds=after_s))
 
@@ -224,28 +224,39 @@ def test_a_check_without_an_answer_is_quiet() -> None:
     assert offsets(monitor.timer_at) == [60]
 
 
-def test_a_first_check_that_fails_fails_the_monitor_in_one_line() -> None:
+def test_a_first_check_that_is_refused_fails_the_monitor_in_one_line() -> None:
     monitor = Monitor(REQUEST)
 
-    with pytest.raises(Exception, match="CheckFailed") as failed:
-        monitor.failed("CheckFailed: GitHub finds no repository\nocto/cat (404)")
+    with pytest.raises(Exception, match="GitHub finds no") as failed:
+        monitor.completed({"refused": "GitHub finds no repository octo/cat (404)"})
 
-    assert state_of(failed)["error"] == (
-        "Activity function 'E3_TooManyOpenIssues' failed: CheckFailed: GitHub finds no repository octo/cat (404)"
+    assert state_of(failed)["error"] == "GitHub finds no repository octo/cat (404)"
+    assert PHONE not in str(failed.value)
+
+
+def test_a_first_check_that_raises_is_unknown() -> None:
+    monitor = Monitor(REQUEST)
+
+    monitor.failed("RuntimeError: its worker\ndied")
+
+    assert (monitor.status["checks"], monitor.status["openIssues"]) == (1, "unknown")
+    assert monitor.status["lastError"] == (
+        "Activity function 'E3_TooManyOpenIssues' failed: RuntimeError: its worker died"
     )
+    monitor.fired()
+    monitor.completed({"refused": "no"})
+    assert (monitor.status["checks"], monitor.status["lastError"]) == (2, "no")
 
 
-def test_a_later_check_that_fails_is_unknown_and_says_why_until_the_next() -> None:
+def test_a_later_check_that_is_refused_is_unknown_and_says_why_until_the_next() -> None:
     monitor = Monitor(REQUEST)
     monitor.completed(None)
     monitor.fired()
 
-    monitor.failed("CheckFailed: GitHub finds no repository octo/cat (404)")
+    monitor.completed({"refused": "GitHub finds no repository octo/cat (404)"})
 
     assert (monitor.status["checks"], monitor.status["openIssues"]) == (2, "unknown")
-    assert monitor.status["lastError"] == (
-        "Activity function 'E3_TooManyOpenIssues' failed: CheckFailed: GitHub finds no repository octo/cat (404)"
-    )
+    assert monitor.status["lastError"] == "GitHub finds no repository octo/cat (404)"
     assert offsets(monitor.timer_at) == [120]
     monitor.fired()
     monitor.completed(False)
@@ -262,18 +273,38 @@ def test_an_endless_error_leaves_room_in_the_custom_status() -> None:
     assert len(json.dumps(monitor.status)) < 1_000
 
 
+def test_a_monitor_that_expires_after_a_failed_check_says_why() -> None:
+    monitor = Monitor({**REQUEST, "expiry_seconds": 60})
+
+    monitor.failed("RuntimeError: no")
+    monitor.fired()
+
+    assert monitor.output == {
+        "outcome": "expired",
+        "checks": 1,
+        "lastError": "Activity function 'E3_TooManyOpenIssues' failed: RuntimeError: no",
+    }
+
+
+def test_an_error_that_has_passed_is_not_told_at_the_end() -> None:
+    monitor = Monitor({**REQUEST, "expiry_seconds": 120})
+    monitor.failed("RuntimeError: no")
+    monitor.fired()
+
+    monitor.completed(False)
+    monitor.fired()
+
+    assert monitor.output == {"outcome": "expired", "checks": 2}
+
+
 def test_too_many_issues_call_for_one_alert() -> None:
     monitor = Monitor({**REQUEST, "threshold": 0})
     monitor.completed(False)
     monitor.fired()
     monitor.completed(True)
 
-    # The SDK wraps a call with retries into a WhenAll of one.
-    [call] = monitor.action["compoundActions"]
-    assert call["functionName"] == "E3_SendAlert"
-    assert json.loads(call["input"]) == {"phone": PHONE, "repo": "octo/cat", "threshold": 0}
-    assert call["retryOptions"]["maxNumberOfAttempts"] == 3
-    assert call["retryOptions"]["firstRetryIntervalInMilliseconds"] >= 2_000
+    assert monitor.called == "E3_SendAlert"
+    assert json.loads(monitor.action["input"]) == {"phone": PHONE, "repo": "octo/cat", "threshold": 0}
     monitor.completed({"message": "SM1"})
     assert monitor.output == {"outcome": "alerted", "checks": 2, "message": "SM1"}
 
@@ -285,6 +316,69 @@ def test_an_alert_that_may_have_been_sent_ends_the_monitor_too() -> None:
     monitor.completed({"message": None})
 
     assert monitor.output == {"outcome": "alert unconfirmed", "checks": 1}
+
+
+def test_an_alert_under_which_a_worker_died_may_have_been_sent() -> None:
+    monitor = Monitor(REQUEST)
+    monitor.completed(True)
+
+    monitor.failed("Exception: python exited with code 3 (0x3)")
+
+    assert monitor.output == {"outcome": "alert unconfirmed", "checks": 1}
+
+
+def test_an_alert_that_twilio_refuses_ends_the_monitor() -> None:
+    monitor = Monitor(REQUEST)
+    monitor.completed(True)
+
+    monitor.completed({"refused": "Twilio refused it with error 21610: no"})
+
+    reason = "Twilio refused it with error 21610: no"
+    assert monitor.output == {"outcome": "alert refused", "checks": 1, "reason": reason}
+
+
+def test_an_alert_that_was_not_sent_is_tried_again_after_a_minute_and_the_grid_stays() -> None:
+    monitor = Monitor({**REQUEST, "interval_seconds": 3_600, "expiry_seconds": 86_400})
+    monitor.completed(True, after_s=2)
+
+    monitor.completed({"unsent": "no connection to Twilio"}, after_s=3)
+
+    assert (monitor.status["openIssues"], monitor.status["lastError"]) == ("too many", "no connection to Twilio")
+    assert offsets(monitor.timer_at) == [65]
+    monitor.fired(late_s=1)
+    assert monitor.called == "E3_TooManyOpenIssues"
+    monitor.completed(False)
+    assert offsets(monitor.timer_at) == [3_600]
+    assert "lastError" not in monitor.status
+
+
+@pytest.mark.parametrize(("interval_s", "due"), [(10, 10), (60, 60), (65, 60), (7_200, 60)])
+def test_an_alert_that_was_not_sent_never_waits_longer_than_the_next_check(interval_s: int, due: float) -> None:
+    monitor = Monitor({**REQUEST, "interval_seconds": interval_s, "expiry_seconds": 7_200})
+    monitor.completed(True)
+
+    monitor.completed({"unsent": "no"})
+
+    assert offsets(monitor.timer_at) == [due]
+
+
+def test_an_alert_that_was_not_sent_until_the_expiry_is_told_at_the_end() -> None:
+    monitor = Monitor({**REQUEST, "interval_seconds": 60, "expiry_seconds": 90})
+    for _ in range(2):
+        monitor.completed(True)
+        monitor.completed({"unsent": "no connection to Twilio"})
+        monitor.fired()
+
+    assert monitor.output == {"outcome": "expired", "checks": 2, "lastError": "no connection to Twilio"}
+
+
+def test_an_alert_that_is_still_not_sent_at_the_expiry_is_not_waited_for() -> None:
+    monitor = Monitor(REQUEST)
+    monitor.completed(True)
+
+    monitor.completed({"unsent": "no"}, after_s=300)
+
+    assert monitor.output == {"outcome": "expired", "checks": 1, "lastError": "no"}
 
 
 def checked_twelve_times(given: dict[str, Any], first: int = 1, at: datetime = START) -> Monitor:
@@ -303,32 +397,70 @@ def test_after_every_twelfth_check_s_timer_it_continues_as_new() -> None:
 
     assert monitor.action["actionType"] == 4
     carried = json.loads(monitor.action["input"])
-    status = carried.pop("status")
-    assert MonitoringRequest.parse(carried) == MonitoringRequest.parse(given)
+    status = carried["progress"]
+    assert carried.keys() == {"request", "progress"}
+    assert MonitoringRequest.parse(carried["request"]) == MonitoringRequest.parse(given)
     assert status["checks"] == 12
     assert status["nextCheck"] == "2026-11-24T11:12:00.123456+00:00"
     assert status["expires"] == "2026-11-25T11:00:00.123456+00:00"
 
-    again = checked_twelve_times({**carried, "status": status}, first=13, at=monitor.now)
+    again = checked_twelve_times(carried, first=13, at=monitor.now)
     assert again.action["actionType"] == 4
-    assert json.loads(again.action["input"])["status"]["nextCheck"] == "2026-11-24T11:24:00.123456+00:00"
+    assert json.loads(again.action["input"])["progress"]["nextCheck"] == "2026-11-24T11:24:00.123456+00:00"
 
 
 def test_a_new_generation_reports_the_last_status_and_keeps_to_the_grid() -> None:
     carried = json.loads(checked_twelve_times({**REQUEST, "expiry_seconds": 86_400}).action["input"])
 
     monitor = Monitor(carried, START + timedelta(seconds=719.2))
-    assert monitor.status == carried["status"]
+    assert monitor.status == carried["progress"]
     monitor.completed(False)
 
     assert offsets(monitor.timer_at) == [780]
-    assert monitor.status["expires"] == carried["status"]["expires"]
+    assert monitor.status["expires"] == carried["progress"]["expires"]
+
+
+def test_what_an_earlier_version_handed_over_goes_on_and_is_handed_over_anew() -> None:
+    carried = json.loads(checked_twelve_times({**REQUEST, "expiry_seconds": 86_400}).action["input"])
+    earlier = {**carried["request"], "status": carried["progress"]}
+
+    monitor = checked_twelve_times(earlier, first=13, at=START + timedelta(seconds=720))
+
+    handed = json.loads(monitor.action["input"])
+    assert handed["request"] == carried["request"]
+    assert handed["progress"]["checks"] == 24
+    assert handed["progress"]["expires"] == carried["progress"]["expires"]
+
+
+def test_a_retry_off_the_grid_is_handed_over_without_moving_it() -> None:
+    monitor = Monitor({**REQUEST, "interval_seconds": 3_600, "expiry_seconds": 86_400})
+    for _ in range(12):
+        monitor.completed(True)
+        monitor.completed({"unsent": "no"})
+        monitor.fired()
+
+    again = Monitor(json.loads(monitor.action["input"]), monitor.now)
+    again.completed(False)
+
+    assert offsets(monitor.now) == [720]
+    assert offsets(again.timer_at) == [3_600]
+
+
+def test_an_error_outlives_continue_as_new() -> None:
+    monitor = Monitor({**REQUEST, "expiry_seconds": 720})
+    for _ in range(12):
+        monitor.failed("RuntimeError: no")
+        monitor.fired()
+
+    monitor = Monitor(json.loads(monitor.action["input"]), monitor.now)
+
+    assert monitor.output["lastError"].endswith("RuntimeError: no")
 
 
 def test_a_check_of_a_later_generation_that_fails_ends_nothing() -> None:
     monitor = Monitor(json.loads(checked_twelve_times({**REQUEST, "expiry_seconds": 86_400}).action["input"]))
 
-    monitor.failed("CheckFailed: no")
+    monitor.completed({"refused": "no"})
 
     assert monitor.status["openIssues"] == "unknown"
 
@@ -339,7 +471,7 @@ def test_a_monitor_that_is_started_again_with_a_carried_input_has_expired() -> N
     monitor = Monitor(carried, START + timedelta(days=1))
 
     assert monitor.output == {"outcome": "expired", "checks": 12}
-    assert monitor.status == carried["status"]
+    assert monitor.status == carried["progress"]
 
 
 def test_a_monitor_whose_last_check_is_its_twelfth_expires_after_it() -> None:
@@ -360,20 +492,18 @@ def test_a_monitor_whose_last_check_is_its_twelfth_expires_after_it() -> None:
         {**REQUEST, "treshold": 5},
         {**REQUEST, "interval_seconds": 0},
         {**REQUEST, "status": "new"},
+        {"request": REQUEST},
+        {"request": REQUEST, "progress": {}},
     ],
 )
 def test_a_bad_request_fails_with_what_http_start_would_have_said(given: Any) -> None:
     with pytest.raises(InvalidRequest) as refused:
         MonitoringRequest.parse(given)
-    if given and "status" in given:
-        expected = "status is what a monitor hands to itself: leave it out"
-    else:
-        expected = str(refused.value)
 
     with pytest.raises(Exception, match="OutOfProcData") as failed:
         Monitor(given)
 
-    assert state_of(failed)["error"] == expected
+    assert state_of(failed)["error"] == str(refused.value)
     assert PHONE not in str(failed.value)
 
 
@@ -390,6 +520,15 @@ def alerted() -> None:
     monitor.completed({"message": "SM1"})
 
 
+def refused() -> None:
+    monitor = Monitor(REQUEST)
+    monitor.completed(True)
+    monitor.completed({"unsent": "no connection"})
+    monitor.fired()
+    monitor.completed(True)
+    monitor.completed({"refused": "no"})
+
+
 def expired() -> None:
     run_quietly(Monitor({**REQUEST, "interval_seconds": 60, "expiry_seconds": 60}))
 
@@ -398,6 +537,7 @@ def expired() -> None:
     ("story", "lines"),
     [
         (alerted, ["check 1 of octo/cat: not too many", "alerted after check 2 of octo/cat"]),
+        (refused, ["check 1 of octo/cat: no connection", "alert refused after check 2 of octo/cat"]),
         (expired, ["check 1 of octo/cat: not too many", "expired after check 1 of octo/cat"]),
     ],
 )

@@ -144,14 +144,15 @@ async def test_nothing_but_a_post_is_routed(client: ClientSession, method: str) 
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        (b"", "the body is no JSON (Expecting value: line 1 column 1 (char 0))"),
-        (b"repo=octo/cat", "the body is no JSON (Expecting value: line 1 column 1 (char 0))"),
-        (b'{"repo": "octo/cat",', "the body is no JSON (Expecting property name"),
-        (b'{"repo": "\xff"}', "the body is no JSON ('utf-8' codec can't decode"),
-        (b"[" * 100_000, "the body is nested too deeply"),
-        (b"null", "expected a JSON object"),
-        (b'["octo/cat"]', "expected a JSON object"),
-        (b'"octo/cat"', "expected a JSON object"),
+        (b"", "the body is not JSON: Expecting value: line 1 column 1 (char 0)"),
+        (b"repo=octo/cat", "the body is not JSON: Expecting value: line 1 column 1 (char 0)"),
+        (b'{"repo": "octo/cat",', "the body is not JSON: Expecting property name"),
+        (b'{"repo": "\xff"}', "the body is not JSON: 'utf-8' codec can't decode"),
+        (b"[" * 10_240, "the body is not JSON: "),
+        (b" " * 10_241, "the body has more than 10240 bytes"),
+        (b"null", "expected an object"),
+        (b'["octo/cat"]', "expected an object"),
+        (b'"octo/cat"', "expected an object"),
     ],
 )
 async def test_a_body_that_is_no_object_is_refused(client: ClientSession, body: bytes, message: str) -> None:
@@ -167,10 +168,12 @@ async def test_a_body_that_is_no_object_is_refused(client: ClientSession, body: 
         ("repo", {"repo": "https://github.com/octo/cat"}),
         ("phone", {"phone": "4255550167"}),
         ("threshold", {"threshold": "3"}),
+        ("threshold", {"threshold": 1_001}),
         ("interval_seconds", {"interval_seconds": 0}),
         ("expiry_seconds", {"expiry_seconds": 2_592_001}),
         ("treshold", {"treshold": 5}),
         ("status", {"status": None}),
+        ("progress", {"progress": {}}),
     ],
 )
 async def test_a_wrong_field_is_refused_by_its_name(
@@ -229,24 +232,22 @@ async def post_to(url: str) -> func.HttpResponse:
     return await main(request, json.dumps(binding))
 
 
-async def test_a_monitor_that_another_post_started_in_between_is_a_conflict(
+async def test_the_instance_is_looked_at_only_after_the_engine_has_refused_it(
     sandbox: Sandbox, serve: Serve, sdk_session: None
 ) -> None:
-    started = False
+    asked = []
 
     async def durable_api(request: web.Request) -> web.Response:
-        nonlocal started
+        asked.append(request.method)
         if request.method == "POST":
-            started = True
             message = "An Orchestration instance with the status Pending already exists."
             return web.json_response({"Message": message}, status=409)
-        if not started:
-            return web.Response(status=404)
         status = {"instanceId": "mine", "runtimeStatus": "Pending", "createdTime": "2026-11-24T11:00:00Z"}
         return web.json_response(status, status=202)
 
     response = await post_to(await serve(durable_api))
 
+    assert asked == ["POST", "GET"]
     assert response.status_code == 409
     assert json.loads(response.get_body())["statusQueryGetUri"] == "http://localhost:7071/instances/mine"
 

@@ -78,7 +78,7 @@ def test_a_call_that_was_added_is_told(app: Path, saved: Path) -> None:
 
 
 def test_an_activity_of_another_name_is_told(app: Path, saved: Path) -> None:
-    change(app, 'call_activity("E3_TooManyOpenIssues"', 'call_activity("E3_SendAlert"')
+    change(app, '_call(context, "E3_TooManyOpenIssues"', '_call(context, "E3_SendAlert"')
 
     for verdict in verdicts(app, saved):
         assert verdict.at is not None

@@ -318,7 +318,7 @@ async def test_the_command_line_prints_no_secret(
 
     assert found("\n".join(services.came), (PHONE, TOKEN, SID, BASIC)) == [PHONE, TOKEN, SID, BASIC]
     assert "Fatal Python error: Aborted" in host.printed
-    assert "CheckFailed" in host.printed
+    assert "GitHub refuses the app setting GITHUB_TOKEN (401)" in host.printed
     assert [line for line in host.printed.splitlines() if found(line, (*NUMBERS, *KEYS, key))] == []
     count(len(services.came))
 

@@ -210,6 +210,19 @@ async def test_a_403_is_no_rate_limit(sandbox: Sandbox) -> None:
     assert int(answer.headers["X-RateLimit-Remaining"]) > 0
 
 
+async def test_only_the_text_of_a_secondary_rate_limit_tells_it_from_a_403(sandbox: Sandbox) -> None:
+    sandbox.set_repository("octo/cat", status=403)
+    forbidden = await get(issues_url(sandbox))
+    await put(f"{sandbox.github_url}/repos/octo/cat", {"status": "secondary rate limit"})
+
+    limited = await get(issues_url(sandbox))
+
+    assert limited.status_code == 403
+    assert limited.headers.keys() == forbidden.headers.keys()
+    assert int(limited.headers["X-RateLimit-Remaining"]) > 0
+    assert limited.json()["message"].startswith("You have exceeded a secondary rate limit.")
+
+
 async def test_a_moved_repository_answers_where_it_moved_to(sandbox: Sandbox) -> None:
     sandbox.set_repository("octo/cat", status=301)
 
@@ -258,9 +271,12 @@ async def test_case_makes_no_difference_in_a_name(sandbox: Sandbox) -> None:
     assert issues[0]["html_url"] == "https://github.com/Octo/Cat/issues/8"
 
 
-@pytest.mark.parametrize(
-    "repo", ["-octo/cat", "octo-/cat", "oc--to/cat", "octo/..", "octo/c%2Ft", "octo/c t", "ö/cat"]
-)
+@pytest.mark.parametrize("repo", ["kept-/cat", "-lead-/cat", "dou--ble/cat", "octo_acme/cat"])
+async def test_an_owner_of_a_form_that_github_once_allowed_exists(sandbox: Sandbox, repo: str) -> None:
+    assert (await get(issues_url(sandbox, repo))).status_code == 200
+
+
+@pytest.mark.parametrize("repo", ["o.cto/cat", f"{'o' * 40}/cat", "octo/..", "octo/c%2Ft", "octo/c t", "ö/cat"])
 async def test_a_name_that_github_does_not_allow_is_not_found_and_cannot_be_set(
     sandbox: Sandbox, repo: str
 ) -> None:

@@ -32,14 +32,6 @@ class Crash(BaseException):
     """The process is gone: nothing of the host may catch this."""
 
 
-class CheckFailed(Exception):
-    """GitHub will not say."""
-
-
-class AlertNotSent(Exception):
-    """Twilio refused."""
-
-
 class World:
     """One seed's world.
 
@@ -175,7 +167,7 @@ class GitHub:
         self._world = world
         self._busy_at: dict[str, datetime] = {}
 
-    async def exceeds(self, repo: str, threshold: int) -> bool | None:
+    async def exceeds(self, repo: str, threshold: int) -> bool | dict[str, str] | None:
         """What E3_TooManyOpenIssues makes of GitHub's answer. `threshold` is the same for all."""
         world = self._world
         answer = world.chance.choices(list(_GITHUB), list(_GITHUB.values()))[0]
@@ -188,7 +180,7 @@ class GitHub:
                     repo, world.clock.now() + timedelta(seconds=seconds)
                 )
             case 403 | 404:
-                raise CheckFailed(f"{repo}: {answer}")
+                return {"refused": f"{repo}: {answer}"}
             case "hang":
                 await world.pause(longest_s=20)
         return None
@@ -207,18 +199,18 @@ class Twilio:
         self.repeated: set[str] = set()
         self._may_repeat: set[str] = set()
 
-    def send(self, phone: str) -> str | None:
+    def send(self, phone: str) -> dict[str, str | None]:
         """What E3_SendAlert makes of Twilio's answer."""
         world = self._world
         answer = world.chance.choices(list(_TWILIO), list(_TWILIO.values()))[0]
         world.note(f"Twilio answers {answer} for {phone}")
         if answer in (400, 429):
-            raise AlertNotSent(f"{answer}")
+            return {"refused" if answer == 400 else "unsent": f"{answer}"}
         if answer == "hang":
             world.lose(timedelta(seconds=10))
         if answer in (201, "lost reply") or world.chance.random() < 0.5:
             self._accept(phone)
-        return self.sent[phone][-1] if answer == 201 else None
+        return {"message": self.sent[phone][-1] if answer == 201 else None}
 
     def _accept(self, phone: str) -> None:
         sent = self.sent.setdefault(phone, [])

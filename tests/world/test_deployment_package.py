@@ -29,6 +29,7 @@ PACKAGE = [
     "E3_TooManyOpenIssues/__init__.py",
     "E3_TooManyOpenIssues/function.json",
     "E3_TooManyOpenIssues/github.py",
+    "E3_TooManyOpenIssues/outgoing.py",
     "HttpStart/__init__.py",
     "HttpStart/function.json",
     "HttpStart/sample.dat",

@@ -1,5 +1,6 @@
 """The recipe of docs/scale.md: monitors move from one host to another, none is lost and none alerts twice."""
 
+import asyncio
 import json
 import os
 import re
@@ -182,19 +183,44 @@ async def test_a_monitor_whose_first_check_has_no_answer_yet_moves(
 
 
 async def test_one_that_is_sending_its_alert_finishes_where_it_is(
+    source: Host, target: Host, sandbox: Sandbox, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_asked, may_answer = asyncio.Event(), asyncio.Event()
+
+    async def twilio(_request: web.Request) -> web.Response:
+        is_asked.set()
+        await may_answer.wait()
+        return web.json_response({"sid": "SM1"}, status=201)
+
+    monkeypatch.setenv("TWILIO_API_URL", await serve(twilio))
+    sandbox.set_repository("octo/cat", open_issues=5)
+    await source.start("E3_Monitor", REQUEST, "one")
+    await is_asked.wait()
+
+    code, lines = await _move(source.url, target.url, "--go")
+    may_answer.set()
+
+    assert (code, lines[0]) == (0, "one (octo/cat, N s left): stays, it is sending its alert")
+    assert (await source.wait("one"))["output"] == {"outcome": "alerted", "checks": 1, "message": "SM1"}
+    assert await target.status("one") is None
+
+
+async def test_one_whose_alert_was_not_sent_moves_and_sends_it_there(
     source: Host, target: Host, sandbox: Sandbox
 ) -> None:
     sandbox.set_repository("octo/cat", open_issues=5)
-    sandbox.set_twilio(status=429)  # The next attempt comes seconds later.
+    sandbox.set_twilio(status=429)
     await _start(source, "one")
 
-    code, lines = await _move(source.url, target.url, "--go")
+    code, _ = await _move(source.url, target.url, "--go")
+    await target.idle()
     sandbox.set_twilio(status=None)
     await source.advance(60)
+    await target.advance(60)
 
-    assert (code, lines[0]) == (0, "one (octo/cat, N s left): stays, it is sending its alert")
-    assert (await _status(source, "one"))["output"]["outcome"] == "alerted"
-    assert await target.status("one") is None
+    assert code == 0
+    assert await _runtime_status(source, "one") == "Terminated"
+    assert (await _status(target, "one"))["output"]["outcome"] == "alerted"
     assert len(sandbox.sms) == 1
 
 

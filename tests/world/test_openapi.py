@@ -20,6 +20,7 @@ from referencing.jsonschema import DRAFT202012
 from durable_host import Clock, Host, RealClock
 from E3_Monitor.monitoring_request import InvalidRequest, MonitoringRequest
 from sandbox.server import Sandbox
+from sandbox.twilio import TwilioStatus
 
 ROOT = Path(__file__).parents[2]
 RECORDINGS = sorted((ROOT / "tests" / "golden" / "http").glob("*.json"))
@@ -200,6 +201,26 @@ async def test_a_monitor_says_of_itself_what_it_says(host: Host, client: ClientS
     _validator(schemas["MonitorOutput"]).validate(ended["output"])
 
 
+@pytest.mark.parametrize("fault", [400, 429, "lost reply"])
+async def test_every_end_of_an_alert_is_as_it_says(
+    host: Host, client: ClientSession, sandbox: Sandbox, fault: TwilioStatus
+) -> None:
+    schemas = _document()["components"]["schemas"]
+    sandbox.set_repository("octo/cat", open_issues=5)
+    sandbox.set_twilio(status=fault)
+
+    _, started = await _send(client, "POST", START, {**REQUEST, "expiry_seconds": 60})
+    await host.idle()
+    _, waiting = await _send(client, "GET", f"{WEBHOOKS}/instances/{started['id']}")
+    await host.advance(60)
+    _, ended = await _send(client, "GET", f"{WEBHOOKS}/instances/{started['id']}")
+
+    if fault == 429:
+        assert waiting["customStatus"]["openIssues"] == "too many"
+        _validator(schemas["MonitorStatus"]).validate(waiting["customStatus"])
+    _validator(schemas["MonitorOutput"]).validate(ended["output"])
+
+
 async def test_what_one_may_do_to_an_instance_is_answered_as_it_says(host: Host, client: ClientSession) -> None:
     instance = f"{WEBHOOKS}/instances/mine"
     sent = []
@@ -241,15 +262,18 @@ async def test_a_start_that_waits_answers_with_the_output(client: ClientSession,
         ({"threshold": 0, "interval_seconds": 86_400, "expiry_seconds": 2_592_000}, True),
         ({"repo": "octo"}, False),
         ({"repo": "https://github.com/octo/cat"}, False),
-        ({"repo": f"{'o' * 39}/.github"}, True),
-        ({"repo": f"{'o' * 40}/cat"}, False),
-        ({"repo": "octo-/cat"}, False),
+        ({"repo": f"{'o' * 100}/.github"}, True),
+        ({"repo": f"{'o' * 101}/cat"}, False),
+        ({"repo": "-lead-/cat"}, True),
+        ({"repo": "dou--ble/cat"}, True),
         ({"repo": "octo/.."}, False),
-        ({"repo": "octo/cat.git"}, False),
+        ({"repo": "./cat"}, False),
         ({"repo": "octo/..."}, True),
         ({"phone": "+0425"}, False),
         ({"threshold": -1}, False),
         ({"threshold": 1.5}, False),
+        ({"threshold": 1_000}, True),
+        ({"threshold": 1_001}, False),
         ({"interval_seconds": 0}, False),
         ({"interval_seconds": 86_401}, False),
         ({"expiry_seconds": 2_592_001}, False),

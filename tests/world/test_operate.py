@@ -52,13 +52,12 @@ async def test_each_decision_is_one_line_that_the_query_reads(
         ("one", "alerted", "4", "octo/cat"),
     ]
     assert [each[0][4] for each in found[:2]] == ["not too many", "unknown"]
-    assert found[2][0][4].startswith(
-        "Activity function 'E3_TooManyOpenIssues' failed: CheckFailed: GitHub finds no"
-    )
+    assert found[2][0][4].startswith("GitHub finds no repository octo/cat (404)")
 
 
 @pytest.mark.parametrize(
-    ("open_issues", "fault", "outcome"), [(2, None, "expired"), (5, "lost reply", "alert unconfirmed")]
+    ("open_issues", "fault", "outcome"),
+    [(2, None, "expired"), (5, "lost reply", "alert unconfirmed"), (5, 400, "alert refused"), (5, 429, "expired")],
 )
 async def test_the_last_line_of_a_monitor_has_its_outcome(
     host: Host,
@@ -81,7 +80,7 @@ async def test_the_last_line_of_a_monitor_has_its_outcome(
 def test_the_query_reads_every_line_of_the_table() -> None:
     lines = re.findall(r"^\| `(ID: .*?)` \|", _page(), re.MULTILINE)
 
-    assert len(lines) == 6
+    assert len(lines) == 8
     assert all(_query_pattern().match(line) for line in lines)
 
 

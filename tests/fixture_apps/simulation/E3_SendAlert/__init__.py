@@ -4,4 +4,4 @@ from tests.simulation.world import current
 
 
 def main(alert: dict) -> dict:
-    return {"message": current().twilio.send(alert["phone"])}
+    return current().twilio.send(alert["phone"])

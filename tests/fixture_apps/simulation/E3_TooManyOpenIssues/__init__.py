@@ -3,5 +3,5 @@
 from tests.simulation.world import current
 
 
-async def main(check: dict) -> bool | None:
+async def main(check: dict) -> bool | dict[str, str] | None:
     return await current().github.exceeds(check["repo"], check["threshold"])
