@@ -215,6 +215,12 @@ async def test_all_pages_together_take_no_longer_than_a_check_may(github_is: Git
     stopping.set()
 
 
+async def test_without_time_left_nothing_is_asked(sandbox: Sandbox) -> None:
+    sandbox.set_repository("octo/cat", open_issues=5)
+
+    assert await asyncio.to_thread(exceeds, "octo/cat", 3, deadline_s=0) is None
+
+
 async def test_a_list_of_too_many_pages_cannot_say_now(github_is: GitHubIs) -> None:
     pages = []
 
