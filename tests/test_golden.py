@@ -37,13 +37,13 @@ def _with_options(options: dict[str, Any], app: Path) -> Path:
 def known_differences(request: pytest.FixtureRequest) -> Iterator[known.KnownDifferences]:
     differences = known.load(recording.GOLDEN / "known_differences.json")
     yield differences
+    # A file's tests run in one process, which has met all of them in the end.
     chosen = {item.name.partition("[")[2][:-1] for item in request.session.items if item.path == request.path}
     if chosen == set(NAMES):
         assert not differences.stale("*"), "differences that no recording shows any more"
 
 
 @pytest.mark.timeout(30)
-@pytest.mark.xdist_group("golden")  # One process sees which of the known differences no recording shows any more.
 @pytest.mark.parametrize("name", NAMES)
 async def test_our_host_answers_and_replays_as_recorded(
     name: str,
