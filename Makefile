@@ -5,6 +5,12 @@ BIN := $(VENV)/bin
 # Covered whole, branches too: the app, and what decides without a file, socket, thread or clock.
 PURE := HttpStart/*,E3_*/*,durable_host/actions.py,durable_host/determinism.py,durable_host/episode.py,durable_host/events.py,durable_host/failures.py,durable_host/play.py
 
+# Node is for development alone: httpyac runs test.http, tsc and prettier check the pages' JavaScript.
+NPM_INSTALLED := tests/npm/node_modules/.package-lock.json
+NPM := $(if $(shell command -v npm),$(NPM_INSTALLED))
+NODE_BIN := tests/npm/node_modules/.bin
+JAVASCRIPT := durable_host/dashboard/*.js sandbox/page/*.js tests/browser/*.js
+
 # Where it is set, each of the hundreds of hosts that the tests start compiles the app anew.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -44,19 +50,26 @@ soak-long: $(VENV)/.dev
 bench: $(VENV)/.run
 	$(BIN)/python -m bench
 
-# Node is for tests alone: httpyac runs test.http.
-test-npm: $(VENV)/.dev
-	npm ci --prefix tests/npm --ignore-scripts --no-audit --no-fund
+test-npm: $(VENV)/.dev $(NPM_INSTALLED)
 	$(BIN)/python -m pytest tests/world/test_http_file.py
 
-lint: $(VENV)/.dev
+lint: $(VENV)/.dev $(NPM)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy .
+ifdef NPM
+	$(NODE_BIN)/prettier --config tests/npm/prettier.json --check $(JAVASCRIPT)
+	$(NODE_BIN)/tsc -p tests/npm
+else
+	@echo 'Node is not here: the JavaScript of the pages is not checked.'
+endif
 
-format: $(VENV)/.dev
+format: $(VENV)/.dev $(NPM)
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
+ifdef NPM
+	$(NODE_BIN)/prettier --config tests/npm/prettier.json --write $(JAVASCRIPT)
+endif
 
 check: lint coverage
 
@@ -79,4 +92,8 @@ $(VENV)/.run: requirements.txt | $(VENV)/pyvenv.cfg
 $(VENV)/.dev: pyproject.toml $(VENV)/.run
 	$(BIN)/pip install --quiet --disable-pip-version-check 'pip>=25.1'
 	$(BIN)/pip install --quiet --disable-pip-version-check --group dev
+	@touch $@
+
+$(NPM_INSTALLED): tests/npm/package-lock.json
+	npm ci --prefix tests/npm --ignore-scripts --no-audit --no-fund
 	@touch $@

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from durable_host.clock import RealClock, SkipClock
 from durable_host.console import functions_text, sample_calls, show_logs
@@ -21,10 +21,13 @@ from durable_host.replay import Verdict
 from durable_host.settings import read_settings
 from durable_host.stopping import stop_on_signal
 
+if TYPE_CHECKING:
+    from sandbox.server import Sandbox
+
 _EXAMPLES = """\
 examples:
   python -m durable_host                     start the app in this folder
-  python -m durable_host --sandbox           ... with stand-ins for GitHub and Twilio
+  python -m durable_host --sandbox           ... with stand-ins for the services that it calls
   python -m durable_host --skip-time         ... and jump over every timer as soon as nothing else is left to do
   curl -X POST localhost:7071/durable-host/clock -d '{"skip": "next"}'
                                              jump to the next timer of a running host
@@ -73,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
         nargs="?",
         const=7072,
         metavar="PORT",
-        help="serve stand-ins for GitHub and Twilio, on port 7072 or this one",
+        help="serve stand-ins for the services that the app calls, on port 7072 or this one",
     )
     parser.add_argument("--verbose", action="store_true", help="log in detail")
     commands = parser.add_subparsers(dest="command", metavar="replay")
@@ -108,7 +111,7 @@ async def _serve(options: argparse.Namespace, root: Path, hub: Path | None) -> N
     settings = read_settings(root)
     port = next(port for port in (options.port, settings.http_port, 7071) if port is not None)
     async with AsyncExitStack() as stack:
-        sandbox_url = None if options.sandbox is None else await _start_sandbox(stack, options.sandbox)
+        sandbox = None if options.sandbox is None else await _start_sandbox(stack, options.sandbox)
         host = await stack.enter_async_context(
             Host(
                 root,
@@ -116,6 +119,7 @@ async def _serve(options: argparse.Namespace, root: Path, hub: Path | None) -> N
                 clock=SkipClock() if options.skip_time else RealClock(),
                 address=options.address or settings.http_address or "127.0.0.1",
                 port=port,
+                sandbox_url=sandbox.url if sandbox else None,
             )
         )
         lines = ["durable_host: Azure Durable Functions on this machine, without Azure", *settings.warnings]
@@ -125,10 +129,10 @@ async def _serve(options: argparse.Namespace, root: Path, hub: Path | None) -> N
             lines.append(f"The clock is {timedelta(seconds=round(host.clock.skipped.total_seconds()))} ahead.")
         lines += [functions_text(host.app, host.url, options.verbose), "", f"Dashboard: {host.url}/"]
         calls = sample_calls(host.app, host.url)
-        if sandbox_url is not None:
-            lines.append(f"Sandbox:   {sandbox_url}/ (GitHub and Twilio)")
-            calls.append(f"curl -X PUT {sandbox_url}/github/repos/octo/cat -d '{{\"open_issues\": 5}}'")
-            calls.append(f"curl {sandbox_url}/sms")
+        if sandbox is not None:
+            sandbox.allow_frame(host.url)
+            lines.append(f"Sandbox:   {sandbox.url}/ ({sandbox.title})")
+            calls += sandbox.sample_calls
         if calls:
             lines += ["", "Try it:", "", *(f"  {call}" for call in calls)]
         print("\n".join([*lines, ""]), flush=True)
@@ -139,8 +143,8 @@ async def _serve(options: argparse.Namespace, root: Path, hub: Path | None) -> N
             await running
 
 
-async def _start_sandbox(stack: AsyncExitStack, port: int) -> str:
-    """Start the sandbox, point the app at it, and return its URL."""
+async def _start_sandbox(stack: AsyncExitStack, port: int) -> "Sandbox":
+    """Start the sandbox, and point the app at it."""
     from sandbox.server import DEFAULT_ADDRESS, Sandbox  # It lies beside this host, and is not there without it.
 
     try:
@@ -150,11 +154,10 @@ async def _start_sandbox(stack: AsyncExitStack, port: int) -> str:
             f"Port {port} is unavailable on {DEFAULT_ADDRESS} ({reason(error)}), and the sandbox needs it. Close "
             "the process using that port, or choose another one with --sandbox PORT."
         ) from None
-    # The environment wins over local.settings.json, and an empty token is none.
-    os.environ.update(sandbox.settings, GITHUB_TOKEN="")
+    os.environ.update(sandbox.settings)  # The environment wins over local.settings.json.
     for name in ("NO_PROXY", "no_proxy"):
         os.environ[name] = ",".join(filter(None, (os.environ.get(name), "localhost,127.0.0.1")))
-    return sandbox.url
+    return sandbox
 
 
 def _own(stream: TextIO) -> TextIO:

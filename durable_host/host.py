@@ -46,6 +46,7 @@ class Host:
         executor: where synchronous activities and HTTP functions run; by default a thread pool of its own.
         watchdog: names the functions that run for long; by default after 30 s.
         receive_s: how long a caller may take to send the head of a request, and again its body.
+        sandbox_url: where stand-ins for what the app calls have a page; the dashboard shows it in a frame.
     Raises: AppError, HubError, or HostError when the port is taken; nothing is started then.
 
     `instances` has the operations by which the durable HTTP API works; those here take and give plain values.
@@ -67,6 +68,7 @@ class Host:
         executor: Executor | None = None,
         watchdog: Watchdog | None = None,
         receive_s: float = 7,
+        sandbox_url: str | None = None,
     ) -> None:
         self._root = Path(script_root).resolve()
         self._hub_path = hub and Path(hub)
@@ -77,6 +79,7 @@ class Host:
         self._executor = executor
         self._watchdog = watchdog
         self._receive_s = receive_s
+        self._sandbox_url = sandbox_url
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -123,7 +126,15 @@ class Host:
             self.hub, inbox, self.clock, self.app, bindings, activities, watchdog, self._on_episode
         )
         server = Server(
-            listener, self.app, bindings, webhooks, self._dispatcher, self.clock, self.hub, self._receive_s
+            listener,
+            self.app,
+            bindings,
+            webhooks,
+            self._dispatcher,
+            self.clock,
+            self.hub,
+            self._receive_s,
+            self._sandbox_url,
         )
         await server.start()
         # Last, so that whoever starts a host speaks before its first work item does.

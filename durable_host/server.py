@@ -1,7 +1,7 @@
-"""The host's one port: HTTP functions by route, the durable HTTP API, the clock, the dashboard.
+"""The host's one port: HTTP functions by route, the durable HTTP API, the functions, the clock, the dashboard.
 
 Not here: who may call (`callers`), what of a body is read (`bodies`), and what an answer says (`webhooks`,
-`bindings`).
+`admin`, `bindings`).
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
+from durable_host.admin import function_json, functions_json
 from durable_host.bindings import Bindings, HttpCall
 from durable_host.bodies import Bodies
 from durable_host.callers import Callers
@@ -31,6 +32,8 @@ from durable_host.webhooks import BASE, RPC_BASE, Webhooks
 
 _LINGER_S = 1  # For what a refused caller is still sending, so that it reads why.
 _SEND_S = 30
+_FUNCTIONS = "/admin/functions"
+_SANDBOX = "/durable-host/sandbox"
 _CLOCK = "/durable-host/clock"
 _CLOCK_USAGE = 'Send {"skip": "next"}, or {"advance_seconds": N} with N of 0 to ten years.'
 _SKIP_TIMEOUT_S = 30
@@ -41,8 +44,8 @@ _CONTENT_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascr
 _PAGE_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-        "connect-src 'self' http://localhost:* http://127.0.0.1:*; base-uri 'none'; form-action 'none'; "
-        "frame-ancestors 'none'"
+        "connect-src 'self' http://localhost:* http://127.0.0.1:*; frame-src {frames}; base-uri 'none'; "
+        "form-action 'none'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -56,6 +59,7 @@ class Server:
 
     Args:
         receive_s: for the head of a request, and again for its body; between two requests too.
+        sandbox_url: whose page the dashboard may show in a frame, if any.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class Server:
         clock: Clock,
         hub: TaskHub,
         receive_s: float,
+        sandbox_url: str | None,
     ) -> None:
         self._listener = listener
         self._app = app
@@ -76,6 +81,7 @@ class Server:
         self._dispatcher = dispatcher
         self._clock = clock
         self._hub = hub
+        self._sandbox_url = sandbox_url
         self._callers = Callers(listener.getsockname()[0], hub.key)
         self._bodies = Bodies(receive_s)
         answers = web.Server(
@@ -125,13 +131,17 @@ class Server:
         for base in (BASE, RPC_BASE):
             if lower == base or lower.startswith(base + "/"):
                 return await self._durable_api(request, base, path[len(base) :], query)
+        if lower == _FUNCTIONS or lower.startswith(_FUNCTIONS + "/"):
+            return self._functions_api(request, path[len(_FUNCTIONS) :].strip("/"), query)
         if lower == _CLOCK:
             return await self._clock_api(request, query)
+        if lower == _SANDBOX:
+            return self._sandbox_api(request, query)
         found = self._app.match(request.method, path)
         if found is not None and not lower.startswith("/runtime/webhooks/"):
             function, route_values = found
             return await self._function(request, function, route_values, query)
-        return _page(path) if request.method == "GET" else web.Response(status=404)
+        return self._page(path) if request.method == "GET" else web.Response(status=404)
 
     async def _durable_api(self, request: web.BaseRequest, base: str, path: str, query: str) -> web.Response:
         is_rpc = base == RPC_BASE
@@ -149,6 +159,14 @@ class Server:
             response.body = reply.body.encode()
             response.headers["Content-Type"] = "application/json; charset=utf-8"
         return response
+
+    def _functions_api(self, request: web.BaseRequest, name: str, query: str) -> web.Response:
+        if not self._callers.may_call(request, query):
+            return web.Response(status=401, headers={"WWW-Authenticate": "Bearer"})
+        if request.method != "GET":
+            return web.Response(status=404)
+        answer = function_json(self._app, name, request.host) if name else functions_json(self._app, request.host)
+        return web.Response(status=404) if answer is None else _json(200, answer)
 
     async def _clock_api(self, request: web.BaseRequest, query: str) -> web.Response:
         if not self._callers.may_call(request, query):
@@ -168,6 +186,11 @@ class Server:
             "skipped_seconds": self._clock.skipped.total_seconds(),
         }
         return _json(200, state)
+
+    def _sandbox_api(self, request: web.BaseRequest, query: str) -> web.Response:
+        if not self._callers.may_call(request, query):
+            return web.Response(status=401)
+        return _json(200, {"url": self._sandbox_url}) if request.method == "GET" else web.Response(status=404)
 
     async def _move_clock(self, body: bytes) -> web.Response | None:
         """Do what the request says; the error when it cannot be done."""
@@ -225,6 +248,19 @@ class Server:
             response.headers.add(name, value)
         return response
 
+    def _page(self, path: str) -> web.Response:
+        """A file of the dashboard, by a name that is in its folder, so that no path leads out of it."""
+        name = "index.html" if path == "/" else path.removeprefix("/dashboard/")
+        file = next((each for each in _DASHBOARD.iterdir() if each.name == name), None)
+        if file is None or file.suffix not in _CONTENT_TYPES:
+            return web.Response(status=404)
+        frames = self._sandbox_url or "'none'"
+        return web.Response(
+            text=file.read_text(encoding="utf-8"),
+            content_type=_CONTENT_TYPES[file.suffix],
+            headers={name: value.format(frames=frames) for name, value in _PAGE_HEADERS.items()},
+        )
+
 
 async def _send(request: web.BaseRequest, response: web.StreamResponse) -> None:
     """Send within a time, so that a caller who does not read holds nothing for ever."""
@@ -255,13 +291,3 @@ def _clock_request(body: bytes) -> str | timedelta | None:
 
 def _json(status: int, value: JSON) -> web.Response:
     return web.Response(status=status, text=compact(value), content_type="application/json")
-
-
-def _page(path: str) -> web.Response:
-    """A file of the dashboard, by a name that is in its folder, so that no path leads out of it."""
-    name = "index.html" if path == "/" else path.removeprefix("/dashboard/")
-    file = next((each for each in _DASHBOARD.iterdir() if each.name == name), None)
-    if file is None or file.suffix not in _CONTENT_TYPES:
-        return web.Response(status=404)
-    text = file.read_text(encoding="utf-8")
-    return web.Response(text=text, content_type=_CONTENT_TYPES[file.suffix], headers=_PAGE_HEADERS)

@@ -66,7 +66,7 @@ async def _serve(port: int, address: str) -> None:
             f"    Twilio  {sandbox.twilio_url}\n"
             f"    SMS     {sandbox.url}/sms\n"
             f"\n"
-            f'Set these under "Values" in local.settings.json, without GITHUB_TOKEN, and run `func start`:\n'
+            f'Set these under "Values" in local.settings.json, and run `func start`:\n'
             f"\n"
             f"{values}\n"
             f"\n"

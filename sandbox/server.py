@@ -6,7 +6,8 @@
     GET, DELETE /sms                                                              what was sent, newest first
     GET /                                                                         all of it as a page
 What it stores nobody but this machine may read or change: it answers only to loopback names, and only pages of
-loopback origins may call it. Nothing is logged, since requests hold phone numbers.
+loopback origins may call it. Only the pages that `allow_frame` is told of may show it in a frame. Nothing is
+logged, since requests hold phone numbers.
 Not its business: what the services' answers say (`github`, `twilio`).
 """
 
@@ -18,7 +19,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self, Unpack
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -34,7 +35,7 @@ LOOPBACK = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?", re.IGNO
 DRIP_S = 0.1
 HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self';"
-    " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors {framers}",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
@@ -54,12 +55,14 @@ class Sandbox:
     """
 
     url: str
+    title = "GitHub and Twilio"
 
     def __init__(self, *, port: int = DEFAULT_PORT, address: str = DEFAULT_ADDRESS) -> None:
         self._port = port
         self._address = address
         self._github = GitHub()
         self._twilio = Twilio()
+        self._framers = "'none'"
         self._stopping = asyncio.Event()
         # Handlers in flight are told to stop; what a slow client still sends is waited for no longer than this.
         self._runner = web.AppRunner(self._app(), access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
@@ -100,14 +103,28 @@ class Sandbox:
 
     @property
     def settings(self) -> dict[str, str]:
-        """The app settings that point an app here, by name; the credentials are made up."""
+        """The app settings that point an app here, by name; the credentials are made up, and a real one goes."""
         return {
             "GITHUB_API_URL": self.github_url,
+            "GITHUB_TOKEN": "",
             "TWILIO_API_URL": self.twilio_url,
             "TwilioAccountSid": ACCOUNT_SID,
             "TwilioAuthToken": AUTH_TOKEN,
             "TwilioPhoneNumber": PHONE_NUMBER,
         }
+
+    @property
+    def sample_calls(self) -> list[str]:
+        """Commands to try: one that gives a repository more issues, and one that shows what was sent."""
+        return [
+            f"curl -X PUT {self.url}/github/repos/octo/cat -d '{{\"open_issues\": 5}}'",
+            f"curl {self.url}/sms",
+        ]
+
+    def allow_frame(self, url: str) -> None:
+        """Let the pages at this loopback URL, by either of its names, show the sandbox's page in a frame."""
+        port = urlsplit(url).port
+        self._framers = f"http://localhost:{port} http://127.0.0.1:{port}"
 
     @property
     def sms(self) -> list[Sms]:
@@ -168,7 +185,7 @@ class Sandbox:
 
     async def _add_headers(self, request: web.Request, response: web.StreamResponse) -> None:
         for name, value in HEADERS.items():
-            response.headers.setdefault(name, value)
+            response.headers.setdefault(name, value.format(framers=self._framers))
         origin = request.headers.get("Origin")
         if origin is not None and self._may_call(origin):
             response.headers.update({**CORS_HEADERS, "Access-Control-Allow-Origin": origin})

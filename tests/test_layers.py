@@ -16,7 +16,7 @@ ORDER = (
     *("threads", "bindings"),
     *("records", "hub_file", "taskhub", "inbox", "instances", "history_json"),
     *("watchdog", "invocations", "activities", "outage", "dispatcher", "webhook_messages", "refusals", "webhooks"),
-    *("callers", "bodies", "server", "sdk", "host"),
+    *("callers", "bodies", "admin", "server", "sdk", "host"),
     *("console", "guard", "stopping", "__main__"),
 )
 PURE = ("net_dates", "events", "actions", "determinism", "registry", "play", "episode", "failures")

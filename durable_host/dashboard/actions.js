@@ -1,8 +1,8 @@
-// What one may do to an instance, each in a dialog that says what happens and shows the API's own error when it refuses.
+// What one may do to an instance: each in a dialog that says what happens and shows the API's own error.
 
 import { instanceLink, link } from "./address.js";
 import * as api from "./api.js";
-import { $, announce, fill, h } from "./dom.js";
+import { $, announce, fill, h, messageOf } from "./dom.js";
 import { complain, fieldView } from "./form.js";
 import { isFinished } from "./status.js";
 
@@ -18,15 +18,21 @@ import { isFinished } from "./status.js";
  * @property {(id: string, values: Record<string, string>) => Promise<string | void>} run the link to go to, if any
  */
 
-const REASON = /** @type {Field} */ ({ name: "reason", label: "Reason", hint: "Optional; it is kept with the instance." });
+const REASON = /** @type {Field} */ ({
+  name: "reason",
+  label: "Reason",
+  hint: "Optional; it is kept with the instance.",
+});
 
 /** @param {Instance} instance */
 const isLive = ({ runtimeStatus }) => !isFinished(runtimeStatus);
 
-/** @param {"terminate" | "suspend" | "resume" | "rewind"} verb */
-const tell = (verb) => async (id, { reason }) => {
-  await api.tell(id, verb, reason);
-};
+/** @param {"terminate" | "suspend" | "resume" | "rewind"} verb @returns {Action["run"]} */
+const tell =
+  (verb) =>
+  async (id, { reason }) => {
+    await api.tell(id, verb, reason);
+  };
 
 const ACTIONS = /** @type {Action[]} */ ([
   {
@@ -35,9 +41,16 @@ const ACTIONS = /** @type {Action[]} */ ([
     isFor: isLive,
     fields: [
       { name: "name", label: "Event name", hint: "Exactly as the orchestrator waits for it.", required: true },
-      { name: "data", label: "Data", hint: "JSON, such as true, \"text\" or {\"approved\": true}; empty sends null.", kind: "json" },
+      {
+        name: "data",
+        label: "Data",
+        hint: 'JSON, such as true, "text" or {"approved": true}; empty sends null.',
+        kind: "json",
+      },
     ],
-    run: async (id, { name, data }) => { await api.raiseEvent(id, name, data.trim() || "null"); },
+    run: async (id, { name, data }) => {
+      await api.raiseEvent(id, name, data.trim() || "null");
+    },
   },
   {
     label: "Suspend",
@@ -64,7 +77,14 @@ const ACTIONS = /** @type {Action[]} */ ([
     label: "Restart",
     text: "Starts the same orchestrator with the same input from the beginning.",
     isFor: () => true,
-    fields: [{ name: "isNew", label: "As a new instance", hint: "Otherwise it takes this one's place, once that is finished.", kind: "flag" }],
+    fields: [
+      {
+        name: "isNew",
+        label: "As a new instance",
+        hint: "Otherwise it takes this one's place, once that is finished.",
+        kind: "flag",
+      },
+    ],
     run: async (id, { isNew }) => instanceLink(await api.restart(id, isNew === "on")),
   },
   {
@@ -81,7 +101,10 @@ const ACTIONS = /** @type {Action[]} */ ([
     isDangerous: true,
     isFor: (instance) => !isLive(instance),
     fields: [],
-    run: async (id) => { await api.purge(id); return link(""); },
+    run: async (id) => {
+      await api.purge(id);
+      return link("");
+    },
   },
 ]);
 
@@ -96,16 +119,20 @@ export function ask(action, id, onDone) {
   const dialog = /** @type {HTMLDialogElement} */ ($("dialog"));
   const problem = h("p", { class: "problem", role: "alert", hidden: true });
   const submit = h("button", { class: action.isDangerous ? "danger" : "primary" }, action.label);
-  const form = h("form", { submit: onSubmit },
+  const form = h(
+    "form",
+    { submit: onSubmit },
     h("h2", { id: "dialog-title" }, action.label),
     h("p", { class: "soft" }, action.text),
     h("p", { class: "id" }, id),
     ...action.fields.map(fieldView),
     problem,
-    h("div", { class: "buttons" }, h("button", { type: "button", click: () => dialog.close() }, "Cancel"), submit));
+    h("div", { class: "buttons" }, h("button", { type: "button", click: () => dialog.close() }, "Cancel"), submit),
+  );
   fill(dialog, form);
   dialog.showModal();
 
+  /** @param {SubmitEvent} event */
   async function onSubmit(event) {
     event.preventDefault();
     submit.disabled = true;
@@ -118,7 +145,7 @@ export function ask(action, id, onDone) {
       if (to) location.hash = to;
       onDone();
     } catch (error) {
-      complain(problem, error.message);
+      complain(problem, messageOf(error));
       submit.disabled = false;
     }
   }

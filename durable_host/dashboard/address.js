@@ -1,25 +1,20 @@
-// The page's state is its address: ?api=, ?sandbox= and ?code= say whom to talk to, what follows # what to show.
+// The page's state is its address: ?api= and ?code= say whom to talk to, what follows # what to show.
 
-const DEFAULT_SANDBOX = "http://localhost:7072";
 const query = new URLSearchParams(location.search);
 
-/** @typedef {"list" | "instance" | "start" | "outside"} View */
+/** @typedef {"list" | "instance" | "start" | "sandbox"} View */
 /** @typedef {{ view: View, id: string, params: URLSearchParams }} Route */
 
 /** @param {string | null} text @returns {string | null} An http(s) origin; null when it is none. */
-export function origin(text) {
+function origin(text) {
   const url = text && URL.canParse(text) ? new URL(text) : null;
   return url && /^https?:$/.test(url.protocol) ? url.origin : null;
 }
-
-const isLoopback = /^(localhost|127\.0\.0\.1|\[::1\])$/.test(location.hostname);
 
 /** Whose durable HTTP API the page shows. */
 export const HOST = origin(query.get("api")) ?? location.origin;
 /** The hub's key, which a host that is bound to more than loopback asks for. */
 export const CODE = query.get("code");
-/** Where the stand-ins for GitHub and Twilio are; null where they cannot be: they answer to their own machine only. */
-export const SANDBOX = origin(query.get("sandbox")) ?? (isLoopback ? DEFAULT_SANDBOX : null);
 
 /** @returns {Route} What the address asks for; what it does not know is the list. */
 export function route() {
@@ -27,7 +22,7 @@ export function route() {
   const [view, id = ""] = path.split("/");
   const params = new URLSearchParams(text);
   if (view === "instances" && id) return { view: "instance", id: decode(id), params };
-  return { view: view === "start" || view === "outside" ? view : "list", id: "", params };
+  return { view: view === "start" || view === "sandbox" ? view : "list", id: "", params };
 }
 
 /** @param {string} text */

@@ -1,15 +1,20 @@
-// Calls the durable HTTP API, HttpStart, the host's clock and the sandbox; an error says in words what they said.
+// Calls the durable HTTP API, the app's functions and the host's clock; an error says in words what they said.
 
-import { CODE, HOST, SANDBOX } from "./address.js";
+import { CODE, HOST } from "./address.js";
 import { parse } from "./values.js";
 
 const API = `${HOST}/runtime/webhooks/durabletask`;
 const CLOCK = `${HOST}/durable-host/clock`;
 const TIMEOUT_MS = 10_000;
+/** An app's function may wait for what it starts. */
+const FUNCTION_TIMEOUT_MS = 100_000;
 /** The host moves its clock for up to 30 s. */
 const CLOCK_TIMEOUT_MS = 40_000;
 
-/** @typedef {"Pending" | "Running" | "Suspended" | "Completed" | "Failed" | "Terminated" | "Canceled" | "ContinuedAsNew"} Status */
+/**
+ * @typedef {"Pending" | "Running" | "Suspended" | "Completed" | "Failed" | "Terminated" | "Canceled"
+ *   | "ContinuedAsNew"} Status
+ */
 /** @typedef {Record<string, any> & { EventType: string, Timestamp: string }} HistoryEvent */
 /**
  * @typedef {object} Instance
@@ -18,16 +23,25 @@ const CLOCK_TIMEOUT_MS = 40_000;
  * @property {string} createdTime @property {string} lastUpdatedTime @property {HistoryEvent[]} [historyEvents]
  */
 /** @typedef {Record<string, string | null | undefined>} Query Parameters that are empty are left out. */
-/** @typedef {{ method?: string, headers?: Record<string, string>, body?: string, timeoutMs?: number, query?: Query }} Options */
+/**
+ * @typedef {object} Options
+ * @property {string} [method] @property {Record<string, string>} [headers] @property {string} [body]
+ * @property {number} [timeoutMs] @property {Query} [query] @property {boolean} [isAnyText] it need not be JSON
+ */
 /** @typedef {{ now: string, next: string | null, skipped_seconds: number }} ClockState */
-/** @typedef {{ sid: string, to: string, from: string, body: string, sent_at: string }} Sms */
-/** @typedef {{ repo: string, open_issues: number, open_pulls: number, status: number | string | null }} Repository */
+/**
+ * @typedef {object} FunctionInfo
+ * @property {string} name @property {boolean} isDisabled
+ * @property {string | null} invoke_url_template @property {string | null} test_data
+ * @property {{ bindings?: { type: string, route?: string, methods?: string[], orchestration?: string }[] }} config
+ */
 
-const WORDS = {
+const WORDS = /** @type {Record<number, string>} */ ({
   401: "This host asks for its key: add ?code=KEY to the page's address. The URLs that a start answers hold it.",
   404: "There is no such instance. It may have been purged.",
   410: "The instance is finished, so nothing was done.",
-};
+  500: "The host answered 500 without a reason. Its console has one.",
+});
 
 /** An answer that is an error, or none at all (status 0). `field` names the culprit in what was sent, if known. */
 export class ApiError extends Error {
@@ -42,7 +56,7 @@ export class ApiError extends Error {
 }
 
 /** @param {string} url @param {Options} options */
-async function send(url, { timeoutMs = TIMEOUT_MS, query = {}, ...options } = {}) {
+async function send(url, { timeoutMs = TIMEOUT_MS, query = {}, isAnyText = false, ...options } = {}) {
   const target = new URL(url);
   for (const [name, value] of Object.entries(query)) if (value) target.searchParams.set(name, value);
   if (CODE && target.origin === HOST) target.searchParams.set("code", CODE);
@@ -51,14 +65,19 @@ async function send(url, { timeoutMs = TIMEOUT_MS, query = {}, ...options } = {}
     response = await fetch(target, { ...options, signal: AbortSignal.timeout(timeoutMs) });
     text = await response.text();
   } catch (error) {
-    const isLate = error.name === "TimeoutError";
-    throw new ApiError(0, `${target.origin} ${isLate ? `did not answer within ${timeoutMs / 1000} s` : "does not answer"}.`);
+    const isLate = error instanceof DOMException && error.name === "TimeoutError";
+    throw new ApiError(
+      0,
+      `${target.origin} ${isLate ? `did not answer within ${timeoutMs / 1000} s` : "does not answer"}.`,
+    );
   }
   /** @type {any} */ let value = null;
   try {
     value = text ? (url.startsWith(API) ? parse : JSON.parse)(text) : null;
   } catch {
-    if (response.ok) throw new ApiError(response.status, `${target.origin} answered with something that is no JSON.`);
+    if (response.ok && !isAnyText)
+      throw new ApiError(response.status, `${target.origin} answered with something that is not JSON.`);
+    value = text;
   }
   if (!response.ok) throw new ApiError(response.status, inWords(response.status, value), value);
   return { value, text, headers: response.headers };
@@ -66,12 +85,18 @@ async function send(url, { timeoutMs = TIMEOUT_MS, query = {}, ...options } = {}
 
 /** What an error's body says, whichever of the shapes it has. @param {number} status @param {any} body */
 function inWords(status, body) {
-  const said = typeof body === "string" ? body : body?.error?.message ?? body?.error ?? body?.ExceptionMessage ?? body?.Message;
-  return typeof said === "string" && said ? said : WORDS[status] ?? `The host answered ${status} without a reason.`;
+  const said =
+    typeof body === "string"
+      ? body
+      : (body?.error?.message ?? body?.error ?? body?.ExceptionMessage ?? body?.Message);
+  return typeof said === "string" && said
+    ? said
+    : (WORDS[status] ?? `The host answered ${status} without a reason.`);
 }
 
 /** @param {string} url @param {string} [body] @param {Query} [query] */
-const post = (url, body, query) => send(url, { method: "POST", headers: body ? { "Content-Type": "application/json" } : {}, body, query });
+const post = (url, body, query) =>
+  send(url, { method: "POST", headers: body ? { "Content-Type": "application/json" } : {}, body, query });
 
 /** The extension decodes a path's id once more, by the rules of forms. @param {string} text */
 const segment = (text) => encodeURIComponent(encodeURIComponent(text));
@@ -81,15 +106,20 @@ const instanceUrl = (id) => `${API}/instances/${segment(id)}`;
 
 /**
  * One page of instances, and the token of the next.
- * @param {Query} query @param {string | null} token @returns {Promise<{ rows: Instance[], text: string, next: string | null }>}
+ * @param {Query} query @param {string | null} token
+ * @returns {Promise<{ rows: Instance[], text: string, next: string | null }>}
  */
 export async function instances(query, token) {
-  const answer = await send(`${API}/instances`, { query, headers: token ? { "x-ms-continuation-token": token } : {} });
+  const answer = await send(`${API}/instances`, {
+    query,
+    headers: token ? { "x-ms-continuation-token": token } : {},
+  });
   return { rows: answer.value, text: answer.text, next: answer.headers.get("x-ms-continuation-token") };
 }
 
 /** @param {string} id @param {boolean} withHistory @returns {Promise<{ value: Instance, text: string }>} */
-export const instance = (id, withHistory) => send(instanceUrl(id), { query: withHistory ? { showHistory: "true", showHistoryOutput: "true" } : {} });
+export const instance = (id, withHistory) =>
+  send(instanceUrl(id), { query: withHistory ? { showHistory: "true", showHistoryOutput: "true" } : {} });
 
 /** @param {string} id @param {"terminate" | "suspend" | "resume" | "rewind"} verb @param {string} reason */
 export const tell = (id, verb, reason) => post(`${instanceUrl(id)}/${verb}`, undefined, { reason });
@@ -98,38 +128,36 @@ export const tell = (id, verb, reason) => post(`${instanceUrl(id)}/${verb}`, und
 export const purge = (id) => send(instanceUrl(id), { method: "DELETE" });
 
 /** @param {string} id @param {boolean} withNewId @returns {Promise<string>} The id. */
-export const restart = async (id, withNewId) => (await post(`${instanceUrl(id)}/restart`, undefined, { restartWithNewInstanceId: String(withNewId) })).value.id;
+export const restart = async (id, withNewId) =>
+  (await post(`${instanceUrl(id)}/restart`, undefined, { restartWithNewInstanceId: String(withNewId) })).value.id;
 
 /** @param {string} id @param {string} name @param {string} data JSON text */
 export const raiseEvent = (id, name, data) => post(`${instanceUrl(id)}/raiseEvent/${segment(name)}`, data);
 
-/** Start any orchestrator. @param {string} name @param {string} id "" for a new one @param {string} input JSON text or "" @returns {Promise<string>} */
-export async function start(name, id, input) {
-  return (await post([API, "orchestrators", ...[name, id].filter(Boolean).map(segment)].join("/"), input)).value.id;
-}
+/** The app's functions. */
+export const functions = () => send(`${HOST}/admin/functions`);
 
-/** Start a monitor, through the app's own HTTP function. @param {string} id "" for a new one @param {object} request @returns {Promise<string>} */
-export async function startMonitor(id, request) {
-  const path = ["/orchestrators/E3_Monitor", ...[id].filter(Boolean).map(encodeURIComponent)].join("/");
-  try {
-    return (await post(HOST + path, JSON.stringify(request))).value.id;
-  } catch (error) {
-    if (error instanceof ApiError && error.status === 404 && !error.body) error.message = `This app has no POST ${path}.`;
-    throw error;
-  }
+/**
+ * Call whatever has this path, with a JSON text or none; what it answers need not be JSON.
+ * @param {string} method @param {string} path @param {string} body
+ */
+export function call(method, path, body) {
+  const headers = body ? { "Content-Type": "application/json" } : undefined;
+  return send(HOST + path, {
+    method,
+    headers,
+    body: body || undefined,
+    timeoutMs: FUNCTION_TIMEOUT_MS,
+    isAnyText: true,
+  });
 }
 
 /** @returns {Promise<ClockState>} */
 export const clock = async () => (await send(CLOCK)).value;
 
 /** @param {{ skip: "next" } | { advance_seconds: number }} wish @returns {Promise<ClockState>} */
-export const moveClock = async (wish) => (await send(CLOCK, { method: "POST", body: JSON.stringify(wish), timeoutMs: CLOCK_TIMEOUT_MS })).value;
+export const moveClock = async (wish) =>
+  (await send(CLOCK, { method: "POST", body: JSON.stringify(wish), timeoutMs: CLOCK_TIMEOUT_MS })).value;
 
-/** @returns {Promise<Sms[]>} Newest first. */
-export const sms = async () => (await send(`${SANDBOX}/sms`)).value;
-
-/** @returns {Promise<Repository[]>} */
-export const repositories = async () => (await send(`${SANDBOX}/github/repos`)).value;
-
-/** @param {string} repo @param {number} count */
-export const setOpenIssues = (repo, count) => send(`${SANDBOX}/github/repos/${repo}`, { method: "PUT", body: JSON.stringify({ open_issues: count }) });
+/** The page of the stand-ins that this page's host runs, if any. @returns {Promise<string | null>} */
+export const sandboxUrl = async () => (await send(`${location.origin}/durable-host/sandbox`)).value.url;

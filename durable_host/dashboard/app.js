@@ -6,8 +6,8 @@ import { TimeBar } from "./clock.js";
 import { $, fill, markCurrent } from "./dom.js";
 import { InstanceView } from "./instance.js";
 import { ListView } from "./list.js";
-import { Outside } from "./outside.js";
 import { Poller } from "./poll.js";
+import { showSandbox } from "./sandbox.js";
 import { StartView } from "./start.js";
 import { tick } from "./times.js";
 
@@ -16,7 +16,6 @@ const poller = new Poller();
 const nudge = () => poller.nudge();
 const views = { list: new ListView(), instance: new InstanceView(nudge), start: new StartView(nudge) };
 const timeBar = new TimeBar(poller);
-const outside = new Outside(poller);
 let shown = "";
 
 function show() {
@@ -26,26 +25,26 @@ function show() {
   const isFirst = shown === "";
   shown = place;
   document.body.dataset.view = to.view;
-  for (const anchor of document.querySelectorAll("[data-for]")) markCurrent(anchor, anchor.getAttribute("data-for") === to.view);
-  if (to.view === "outside") {
+  for (const anchor of document.querySelectorAll("[data-for]"))
+    markCurrent(anchor, anchor.getAttribute("data-for") === to.view);
+  if (to.view === "sandbox") {
     poller.remove("view");
-    document.title = outside.title;
+    document.title = "Sandbox";
   } else {
     const view = views[to.view];
     view.show(to);
     if (isOther) fill($("view"), view.element);
-    if ("load" in view) poller.set("view", view.everyMs, () => load(view));
-    else poller.remove("view");
+    poller.set("view", view.everyMs, () => load(view));
     document.title = view.title;
   }
   // Where a link leads, the keyboard goes too; the first page is left to the browser.
   if (isOther && !isFirst) {
     scrollTo(0, 0);
-    /** @type {HTMLElement} */ ($(to.view === "outside" ? "outside" : "view").querySelector("h1")).focus();
+    /** @type {HTMLElement} */ ($(to.view === "sandbox" ? "sandbox" : "view").querySelector("h1")).focus();
   }
 }
 
-/** @param {ListView | InstanceView} view */
+/** @param {ListView | InstanceView | StartView} view */
 async function load(view) {
   try {
     const isNew = await view.load();
@@ -61,7 +60,7 @@ async function load(view) {
   }
 }
 
-$("skip-link").addEventListener("click", (event) => {
+$("skip-link").addEventListener("click", (/** @type {Event} */ event) => {
   // What follows # says which view to show.
   event.preventDefault();
   $("main").focus();
@@ -74,4 +73,5 @@ setInterval(() => {
   tick();
   timeBar.tick();
 }, TICK_MS);
+showSandbox();
 show();

@@ -1,8 +1,8 @@
-// The host's clock: what time it is, when the next timer is due, and the buttons that move it, where it can be moved.
+// The host's clock: what time it is, when the next timer is due, and the buttons that move it.
 
 import { HOST } from "./address.js";
 import * as api from "./api.js";
-import { $, announce, fill, setText } from "./dom.js";
+import { $, announce, fill, messageOf, setText } from "./dom.js";
 import { complain } from "./form.js";
 import { clockText, duration, instant, live, now, setNow } from "./times.js";
 
@@ -22,7 +22,9 @@ export class TimeBar {
     poller.set("clock", 5000, () => this.#load());
     $("skip").addEventListener("click", () => this.#move({ skip: "next" }));
     for (const button of document.querySelectorAll("[data-seconds]")) {
-      button.addEventListener("click", () => this.#move({ advance_seconds: Number(/** @type {HTMLElement} */ (button).dataset.seconds) }));
+      button.addEventListener("click", () =>
+        this.#move({ advance_seconds: Number(/** @type {HTMLElement} */ (button).dataset.seconds) }),
+      );
     }
   }
 
@@ -67,7 +69,7 @@ export class TimeBar {
       this.#draw(state);
       announce(`It is ${clockText(now())}.`);
     } catch (error) {
-      complain($("time-problem"), error.message);
+      complain($("time-problem"), messageOf(error));
     }
     for (const button of buttons) button.disabled = false;
     this.#shown = "";

@@ -22,7 +22,11 @@ export function h(tag, attributes = {}, ...children) {
 
 /** @template {Element} T @param {T} parent @param {...Child} children @returns {T} */
 export function fill(parent, ...children) {
-  parent.replaceChildren(...children.filter((child) => child != null && child !== false).map((child) => (child instanceof Node ? child : String(child))));
+  parent.replaceChildren(
+    ...children
+      .filter((child) => child != null && child !== false)
+      .map((child) => (child instanceof Node ? child : String(child))),
+  );
   return parent;
 }
 
@@ -61,6 +65,9 @@ export function markCurrent(anchor, isCurrent) {
   if (isCurrent) anchor.setAttribute("aria-current", "page");
   else anchor.removeAttribute("aria-current");
 }
+
+/** What went wrong, in words. @param {unknown} error */
+export const messageOf = (error) => (error instanceof Error ? error.message : String(error));
 
 /** Have a screen reader say it, once the user pauses. @param {string} text */
 export function announce(text) {

@@ -2,17 +2,43 @@
 
 import { h } from "./dom.js";
 
-/** @typedef {{ name: string, label: string, hint: string, kind?: "json" | "number" | "phone" | "flag", placeholder?: string, wide?: boolean, required?: boolean }} Field */
+/**
+ * @typedef {object} Field
+ * @property {string} name
+ * @property {string} label
+ * @property {string} [hint]
+ * @property {"json" | "number" | "flag"} [kind] a line of text where it is left out
+ * @property {string | boolean} [value] what it holds at first; a flag's is true where it is left out
+ * @property {string[]} [choices] what may be chosen, where that is known
+ * @property {string} [placeholder]
+ * @property {boolean} [wide]
+ * @property {boolean} [required]
+ */
 
 /** @param {Field} field */
-export function fieldView({ name, label, hint, kind, placeholder, wide, required }) {
-  const input = h(kind === "json" ? "textarea" : "input", {
-    id: `field-${name}`, name, placeholder, required, "aria-describedby": `hint-${name} problem-${name}`, autocomplete: "off", spellcheck: "false",
-    ...(kind === "json" && { rows: 4 }), ...(kind === "flag" && { type: "checkbox", checked: true }),
-    ...(kind === "number" && { inputmode: "numeric" }), ...(kind === "phone" && { inputmode: "tel" }),
-  });
-  return h("div", { class: `field${wide ? " wide" : ""}${kind === "flag" ? " flag" : ""}` }, h("label", { for: `field-${name}` }, label), input,
-    h("p", { class: "hint", id: `hint-${name}` }, hint), h("p", { class: "problem", role: "alert", id: `problem-${name}`, hidden: true }));
+export function fieldView({ name, label, hint, kind, value, choices, placeholder, wide, required }) {
+  const id = encodeURIComponent(name);
+  const common = { id: `field-${id}`, name, required, "aria-describedby": `hint-${id} problem-${id}` };
+  const typed = { ...common, placeholder, autocomplete: "off", spellcheck: "false" };
+  const text = String(value ?? "");
+  const views = {
+    json: () => h("textarea", { ...typed, rows: Math.max(4, text.split("\n").length) }, text),
+    flag: () => h("input", { ...common, type: "checkbox", checked: value !== false }),
+    number: () => h("input", { ...typed, value: text, inputmode: "decimal" }),
+    text: () => h("input", { ...typed, value: text }),
+  };
+  const input = choices
+    ? h("select", common, ...choices.map((each) => h("option", {}, each)))
+    : views[kind ?? "text"]();
+  const looks = `field${wide ? " wide" : ""}${kind === "flag" ? " flag" : ""}`;
+  return h(
+    "div",
+    { class: looks },
+    h("label", { for: common.id }, label),
+    input,
+    h("p", { class: "hint", id: `hint-${id}` }, hint),
+    h("p", { class: "problem", role: "alert", id: `problem-${id}`, hidden: true }),
+  );
 }
 
 /** Show an error in its place; no text hides it. @param {HTMLElement} place @param {string} text */

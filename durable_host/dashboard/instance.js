@@ -6,7 +6,7 @@ import * as api from "./api.js";
 import { announce, copyButton, fill, h, keep, setText } from "./dom.js";
 import { failureView } from "./failure.js";
 import { drawTimeline } from "./history.js";
-import { checksText, chip, isFinished, isMonitorStatus } from "./status.js";
+import { chip, isFinished } from "./status.js";
 import { timeline } from "./timeline.js";
 import { duration, instant, live, still } from "./times.js";
 import { asText, unwrap, valueView, withPhones } from "./values.js";
@@ -30,20 +30,45 @@ export class InstanceView {
   #facts = h("p", { class: "facts soft" });
   #actions = h("div", { class: "actions", role: "group", "aria-label": "Actions" });
   #why = h("section", { class: "why", hidden: true });
-  #progress = h("p", { class: "progress", hidden: true });
   #values = h("div", { class: "values" });
   #rows = h("ol", { class: "timeline" });
   #note = h("p", { class: "soft" });
   #json = h("pre", { tabindex: 0, "aria-label": "Raw events" });
-  #raw = h("details", { class: "raw", toggle: () => this.#onRaw() }, h("summary", {}, "Raw events"),
-    h("div", { class: "buttons" }, copyButton(() => this.#json.textContent, "Copy the raw events"), h("button", { type: "button", class: "small", click: () => this.#download() }, "Download")),
-    this.#json);
-  #body = h("div", {}, this.#why, this.#progress, this.#values,
-    h("section", { "aria-labelledby": "timeline-title" }, h("h2", { id: "timeline-title" }, "Timeline"), this.#rows, this.#note), this.#raw);
+  #raw = h(
+    "details",
+    { class: "raw", toggle: () => this.#onRaw() },
+    h("summary", {}, "Raw events"),
+    h(
+      "div",
+      { class: "buttons" },
+      copyButton(() => this.#json.textContent, "Copy the raw events"),
+      h("button", { type: "button", class: "small", click: () => this.#download() }, "Download"),
+    ),
+    this.#json,
+  );
+  #body = h(
+    "div",
+    {},
+    this.#why,
+    this.#values,
+    h(
+      "section",
+      { "aria-labelledby": "timeline-title" },
+      h("h2", { id: "timeline-title" }, "Timeline"),
+      this.#rows,
+      this.#note,
+    ),
+    this.#raw,
+  );
   #missing = h("div", { class: "empty", hidden: true });
-  element = h("div", { class: "instance-view" },
+  element = h(
+    "div",
+    { class: "instance-view" },
     h("p", { class: "back" }, h("a", { href: link("") }, "‹ All instances")),
-    h("header", {}, h("div", {}, this.#title, this.#facts), this.#actions), this.#missing, this.#body);
+    h("header", {}, h("div", {}, this.#title, this.#facts), this.#actions),
+    this.#missing,
+    this.#body,
+  );
 
   /** @param {() => void} nudge called when something is about to change */
   constructor(nudge) {
@@ -64,8 +89,9 @@ export class InstanceView {
       this.#status = null;
       this.#statusText = "";
       setText(this.#title, id);
-      for (const part of [this.#facts, this.#actions, this.#values, this.#rows, this.#json]) part.replaceChildren();
-      for (const part of [this.#why, this.#progress, this.#missing]) part.hidden = true;
+      for (const part of [this.#facts, this.#actions, this.#values, this.#rows, this.#json])
+        part.replaceChildren();
+      for (const part of [this.#why, this.#missing]) part.hidden = true;
       this.#body.hidden = true;
     }
     this.#raw.open = params.has("raw");
@@ -126,28 +152,53 @@ export class InstanceView {
     this.#status = status;
     this.#missing.hidden = true;
     this.#body.hidden = false;
-    if (before && before.runtimeStatus !== status.runtimeStatus) announce(`${status.instanceId} is ${status.runtimeStatus}.`);
+    if (before && before.runtimeStatus !== status.runtimeStatus)
+      announce(`${status.instanceId} is ${status.runtimeStatus}.`);
     const [created, updated] = [instant(status.createdTime), instant(status.lastUpdatedTime)];
     const isOver = isFinished(status.runtimeStatus);
-    fill(this.#facts, chip(status.runtimeStatus), h("b", {}, ...withPhones(status.name)), h("span", {}, "created ", still(created)),
-      isOver ? h("span", {}, "ended ", still(updated), updated > created && ` after ${duration(updated - created)}`) : h("span", {}, "updated ", live("since", updated)));
-    keep(this.#actions, actionsFor(status).map(({ label }) => label), (label) => label, () => h("button", { type: "button" }), (button, label) => {
-      const action = actionsFor(status).find((each) => each.label === label);
-      setText(button, label);
-      button.classList.toggle("dangerous", action?.isDangerous ?? false);
-      button.onclick = () => action && ask(action, this.#id, this.#nudge);
-    });
+    fill(
+      this.#facts,
+      chip(status.runtimeStatus),
+      h("b", {}, ...withPhones(status.name)),
+      h("span", {}, "created ", still(created)),
+      isOver
+        ? h("span", {}, "ended ", still(updated), updated > created && ` after ${duration(updated - created)}`)
+        : h("span", {}, "updated ", live("since", updated)),
+    );
+    keep(
+      this.#actions,
+      actionsFor(status).map(({ label }) => label),
+      (label) => label,
+      () => h("button", { type: "button" }),
+      (button, label) => {
+        const action = actionsFor(status).find((each) => each.label === label);
+        setText(button, label);
+        button.classList.toggle("dangerous", action?.isDangerous ?? false);
+        button.onclick = () => action && ask(action, this.#id, this.#nudge);
+      },
+    );
     this.#drawWhy(status);
-    this.#drawProgress(status);
-    fill(this.#values, ...[["Input", status.input], ["Custom status", status.customStatus], ["Output", status.output]]
-      // A failure's output, and a reason, stand above already.
-      .filter(([name, value]) => name === "Input" || (value !== null && (name !== "Output" || this.#why.hidden)))
-      .map(([name, value]) => h("section", {}, h("h2", {}, name), valueView(unwrap(value)))));
+    fill(
+      this.#values,
+      ...[
+        ["Input", status.input],
+        ["Custom status", status.customStatus],
+        ["Output", status.output],
+      ]
+        // A failure's output, and a reason, stand above already.
+        .filter(([name, value]) => name === "Input" || (value !== null && (name !== "Output" || this.#why.hidden)))
+        .map(([name, value]) => h("section", {}, h("h2", {}, name), valueView(unwrap(value)))),
+    );
   }
 
   /** @param {Instance} status */
   #drawWhy({ runtimeStatus, output }) {
-    const words = { Failed: "Why it failed", Terminated: "Terminated", Suspended: "Suspended", Canceled: "Canceled" };
+    const words = /** @type {Partial<Record<api.Status, string>>} */ ({
+      Failed: "Why it failed",
+      Terminated: "Terminated",
+      Suspended: "Suspended",
+      Canceled: "Canceled",
+    });
     const isShown = runtimeStatus in words && output !== null;
     this.#why.hidden = !isShown;
     if (!isShown) return;
@@ -155,27 +206,25 @@ export class InstanceView {
     fill(this.#why, h("h2", {}, words[runtimeStatus]), failureView(asText(output)));
   }
 
-  /** @param {Instance} status */
-  #drawProgress({ runtimeStatus, customStatus: status }) {
-    const isShown = runtimeStatus === "Running" && isMonitorStatus(status);
-    this.#progress.hidden = !isShown;
-    if (!isShown) return;
-    const [next, expires] = [instant(status.nextCheck), instant(status.expires ?? "")];
-    const isLast = next >= expires;
-    fill(this.#progress, h("b", {}, checksText(status.checks)), " so far: ", status.openIssues === "unknown" ? "GitHub cannot say now" : String(status.openIssues ?? ""), ". ",
-      isLast ? "" : h("span", {}, "Next one ", h("b", {}, live("until", next)), ". "), expires ? h("span", {}, "Expires ", isLast ? h("b", {}, live("until", expires)) : live("until", expires), ".") : "",
-      status.lastError && h("span", { class: "bad" }, " ", ...withPhones(String(status.lastError))));
-  }
-
   /** @param {import("./api.js").HistoryEvent[]} events */
   #drawHistory(events) {
     const rows = timeline(events, this.#id);
     const hidden = this.#params.has("all") ? 0 : Math.max(0, rows.length - MOST_ROWS);
     drawTimeline(this.#rows, rows.slice(hidden));
-    const isWaiting = this.#status && !isFinished(this.#status.runtimeStatus) && rows.length && !rows.some((row) => row.state === "open");
-    fill(this.#note, hidden > 0 && h("a", { href: `${instanceLink(this.#id)}?all=1` }, `Show the ${hidden} earlier ones too`), hidden > 0 && ". ",
+    const isWaiting =
+      this.#status &&
+      !isFinished(this.#status.runtimeStatus) &&
+      rows.length &&
+      !rows.some((row) => row.state === "open");
+    fill(
+      this.#note,
+      hidden > 0 && h("a", { href: `${instanceLink(this.#id)}?all=1` }, `Show the ${hidden} earlier ones too`),
+      hidden > 0 && ". ",
       isWaiting && "Nothing it called is open and no timer is set: it waits for an external event. ",
-      rows.length ? "Episodes are worked out from the events; of earlier generations no host keeps any." : "Nothing has happened yet.");
+      rows.length
+        ? "Episodes are worked out from the events; of earlier generations no host keeps any."
+        : "Nothing has happened yet.",
+    );
     this.#drawRaw(events);
   }
 
@@ -186,7 +235,12 @@ export class InstanceView {
 
   #onRaw() {
     if (this.#raw.open === this.#params.has("raw")) return;
-    replace(link(`instances/${encodeURIComponent(this.#id)}`, { ...Object.fromEntries(this.#params), raw: this.#raw.open ? "1" : "" }));
+    replace(
+      link(`instances/${encodeURIComponent(this.#id)}`, {
+        ...Object.fromEntries(this.#params),
+        raw: this.#raw.open ? "1" : "",
+      }),
+    );
   }
 
   #download() {

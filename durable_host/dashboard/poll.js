@@ -1,4 +1,4 @@
-// Asks for what may have changed: at most once a second while nothing moves, quickly while it does, never in a hidden tab.
+// Asks for what may have changed: at most once a second while nothing moves, never in a hidden tab.
 
 const IDLE_MS = 1000;
 const MOVING_MS = 250;
@@ -23,7 +23,10 @@ export class Poller {
     this.#loop();
   }
 
-  /** Ask `run` from now on, first at once; a source of the same name goes. @param {string} name @param {number} everyMs @param {() => Promise<boolean>} run */
+  /**
+   * Ask `run` from now on, first at once; a source of the same name goes.
+   * @param {string} name @param {number} everyMs @param {() => Promise<boolean>} run
+   */
   set(name, everyMs, run) {
     this.#sources.set(name, { run, everyMs, dueAt: 0 });
     this.#wake();
@@ -62,17 +65,24 @@ export class Poller {
       if (news.includes(true)) this.#movingUntil = performance.now() + SETTLE_MS;
       const again = startedAt + (performance.now() < this.#movingUntil ? MOVING_MS : IDLE_MS);
       // A view that was opened meanwhile has waited long enough.
-      if (![...this.#sources.values()].some((source) => source.dueAt === 0)) await this.#sleep(Math.min(again, this.#wakeAt));
+      if (![...this.#sources.values()].some((source) => source.dueAt === 0))
+        await this.#sleep(Math.min(again, this.#wakeAt));
     }
   }
 
-  /** All of them while something moves; else what was just set, or the one that waits longest. @param {boolean} isMoving @param {number} now */
+  /**
+   * All of them while something moves; else what was just set, or the one that waits longest.
+   * @param {boolean} isMoving @param {number} now
+   */
   #due(isMoving, now) {
     const all = [...this.#sources.values()];
     if (isMoving) return all;
     const fresh = all.filter((source) => source.dueAt === 0);
     if (fresh.length) return fresh;
-    return all.filter((source) => source.dueAt <= now + MOVING_MS).sort((a, b) => a.dueAt - b.dueAt).slice(0, 1);
+    return all
+      .filter((source) => source.dueAt <= now + MOVING_MS)
+      .sort((a, b) => a.dueAt - b.dueAt)
+      .slice(0, 1);
   }
 
   /** @param {Source} source */

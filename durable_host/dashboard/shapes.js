@@ -1,6 +1,6 @@
 // The page's small drawings, on a grid of 12: a status, and what happened in a timeline, each has its own.
 
-const PATHS = {
+const PATHS = /** @type {Record<string, string>} */ ({
   Pending: "M6 1.8a4.2 4.2 0 1 0 .01 0z",
   Running: "M3.5 1.8v8.4L10.3 6z",
   Suspended: "M4 2v8M8 2v8",
@@ -14,7 +14,7 @@ const PATHS = {
   timer: "M6 1.4a4.6 4.6 0 1 0 .01 0zM6 3.4V6l1.8 1.2",
   event: "M1.4 2.8h9.2v6.6H1.4zM1.4 3 6 6.6 10.6 3",
   end: "M3 11V1.6h6.4L7.6 4l1.8 2.4H3",
-};
+});
 
 /** @param {string} name a runtime status, or a kind of what happened @returns {SVGElement} */
 export function shape(name) {

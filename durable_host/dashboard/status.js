@@ -1,15 +1,26 @@
-// What a runtime status looks like, and what an instance has to say in one line.
+// What the status of an instance means, and what a line of the list has to say about it.
 
 import { h } from "./dom.js";
 import { cause } from "./failure.js";
 import { shape } from "./shapes.js";
-import { instant, live } from "./times.js";
-import { asText, oneLine, unwrap } from "./values.js";
+import { instant, live, now } from "./times.js";
+import { asText, isExact, oneLine, unwrap } from "./values.js";
 
 /** @typedef {import("./api.js").Status} Status */
 /** @typedef {import("./api.js").Instance} Instance */
 
-export const STATUSES = /** @type {Status[]} */ (["Running", "Pending", "Suspended", "Completed", "Failed", "Terminated"]);
+const MOST_VALUES = 12,
+  DEEPEST = 3,
+  LONGEST = 60;
+
+export const STATUSES = /** @type {Status[]} */ ([
+  "Running",
+  "Pending",
+  "Suspended",
+  "Completed",
+  "Failed",
+  "Terminated",
+]);
 
 /** @param {Status} status */
 export const isFinished = (status) => ["Completed", "Failed", "Terminated", "Canceled"].includes(status);
@@ -17,30 +28,42 @@ export const isFinished = (status) => ["Completed", "Failed", "Terminated", "Can
 /** @param {Status} status @returns {HTMLElement} */
 export const chip = (status) => h("span", { class: `chip ${status.toLowerCase()}` }, shape(status), status);
 
-/** Whether a custom status is a monitor's: how often it has checked, and when it does so next. @param {any} status */
-export const isMonitorStatus = (status) => typeof status?.checks === "number" && instant(String(status.nextCheck)) > 0;
-
-/** @param {number} count */
-export const checksText = (count) => `${count} ${count === 1 ? "check" : "checks"}`;
-
-/** One line about an instance. @param {Instance} instance @returns {(string | Node)[]} */
-export function summary({ runtimeStatus, input, customStatus, output }) {
-  const given = unwrap(input);
-  const repo = (given?.request ?? given)?.repo;   // What continues as new hands itself its request and its progress.
-  const subject = typeof repo === "string" ? [h("b", {}, oneLine(repo, 60)), " "] : [];
-  if (runtimeStatus === "Failed") return [...subject, h("span", { class: "bad" }, oneLine(cause(asText(output ?? ""))))];
-  if (typeof output?.outcome === "string" && typeof output.checks === "number") {
-    return [...subject, `${oneLine(output.outcome)} after ${checksText(output.checks)}`];
-  }
-  if (isFinished(runtimeStatus) || (runtimeStatus === "Suspended" && output !== null)) return [...subject, oneLine(output ?? "")];
-  if (isMonitorStatus(customStatus)) return [...subject, ...monitorLine(customStatus, runtimeStatus)];
-  return [...subject, oneLine(customStatus ?? "")];
+/** How an instance ended, or how it is getting on. @param {Instance} instance @returns {(string | Node)[]} */
+export function summary({ runtimeStatus, customStatus, output }) {
+  if (runtimeStatus === "Failed") return [h("span", { class: "bad" }, oneLine(cause(asText(output ?? ""))))];
+  const isOver = isFinished(runtimeStatus) || (runtimeStatus === "Suspended" && output !== null);
+  return line(isOver ? output : customStatus);
 }
 
-/** @param {any} customStatus @param {Status} status */
-function monitorLine({ checks, openIssues, nextCheck, expires }, status) {
-  const next = instant(nextCheck);
-  const isLast = typeof expires === "string" && next >= instant(expires);
-  const parts = [checksText(checks), { unknown: ", GitHub cannot say, ", "too many": ", alert not sent yet, " }[openIssues] ?? ", "];
-  return status === "Suspended" ? [...parts, "suspended"] : [...parts, isLast ? "expires " : "next ", live("until", next)];
+/**
+ * Any value in one line: an object's values by their names, instants as what is left until then.
+ * @param {any} value @returns {(string | Node)[]}
+ */
+export function line(value) {
+  const all = leaves("", unwrap(value), 0);
+  const some = all
+    .slice(0, MOST_VALUES)
+    .flatMap(([name, each], index) => [
+      index > 0 && " · ",
+      name && h("span", { class: "soft" }, oneLine(name, LONGEST), " "),
+      shown(each, all.length),
+    ]);
+  return [...some.filter((each) => each !== false && each !== ""), ...(all.length > MOST_VALUES ? [" …"] : [])];
+}
+
+/** @param {string} name @param {any} value @param {number} depth @returns {[string, any][]} */
+function leaves(name, value, depth) {
+  if (value === null || value === undefined) return [];
+  if (typeof value !== "object" || Array.isArray(value) || isExact(value) || depth >= DEEPEST)
+    return [[name, value]];
+  return Object.entries(value)
+    .slice(0, MOST_VALUES + 1)
+    .flatMap(([inner, each]) => leaves(inner, each, depth + 1));
+}
+
+/** @param {any} value @param {number} beside how many there are in the line */
+function shown(value, beside) {
+  const at = typeof value === "string" ? instant(value) : NaN;
+  if (at > 0) return live(at > now() ? "until" : "since", at);
+  return oneLine(value, beside > 1 ? LONGEST : undefined);
 }

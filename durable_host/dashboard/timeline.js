@@ -1,7 +1,7 @@
 // Reads an instance's historyEvents as what happened, one row each: what was called and what came of it, together.
 //
-// The API folds a call into its result and leaves the borders of episodes out. Both are worked out here: an episode
-// begins with what wakes the orchestrator and ends with what it then decides. No element is made here.
+// The API folds a call into its result and leaves the borders of episodes out. Both are worked out here: an
+// episode begins with what wakes the orchestrator and ends with what it then decides. No element is made here.
 
 import { instant } from "./times.js";
 
@@ -21,19 +21,28 @@ import { instant } from "./times.js";
 /** @typedef {{ event: HistoryEvent, at: number, decides: boolean }} Entry */
 /** @typedef {{ id: string, isOver: boolean, fired: Set<string>, first: HistoryEvent }} Context */
 
-const CONTROL = {
+const CONTROL = /** @type {Record<string, string>} */ ({
   ExecutionSuspended: "Suspended",
   ExecutionResumed: "Resumed",
   ExecutionTerminated: "Told to terminate",
   GenericEvent: "Rewound",
-};
-const DECISIONS = ["TaskScheduled", "SubOrchestrationInstanceCreated", "TimerCreated", "EventSent", "ExecutionCompleted"];
+});
+const DECISIONS = [
+  "TaskScheduled",
+  "SubOrchestrationInstanceCreated",
+  "TimerCreated",
+  "EventSent",
+  "ExecutionCompleted",
+];
 /** Azure Storage lets timers fire up to a second early. */
 const EARLY_MS = 1000;
 /** Ids that the engine gives to sub-orchestrations. */
 const CHILD_ID = /^[0-9a-f-]{32,36}:[0-9a-f]+$/;
 
-/** @param {HistoryEvent[]} events @param {string} id the instance's @returns {Row[]} In the order in which they began. */
+/**
+ * @param {HistoryEvent[]} events @param {string} id the instance's
+ * @returns {Row[]} In the order in which they began.
+ */
 export function timeline(events, id) {
   const context = {
     id,
@@ -42,7 +51,8 @@ export function timeline(events, id) {
     first: events[0],
   };
   const rows = [];
-  let episode = 0, hasDecided = true;
+  let episode = 0,
+    hasDecided = true;
   for (const { event, decides } of entries(events)) {
     if (!decides && hasDecided) episode += 1;
     hasDecided = decides;
@@ -52,13 +62,19 @@ export function timeline(events, id) {
   return rows;
 }
 
-/** The events in order, each folded call once more where it was made. @param {HistoryEvent[]} events @returns {Entry[]} */
+/**
+ * The events in order, each folded call once more where it was made.
+ * @param {HistoryEvent[]} events @returns {Entry[]}
+ */
 function entries(events) {
   const entries = /** @type {Entry[]} */ ([]);
   let last = 0;
   for (const event of events) {
     // A TimerFired bears the time at which its timer was created.
-    const at = event.EventType === "TimerFired" ? Math.max(last, instant(event.FireAt) - EARLY_MS) : instant(event.Timestamp);
+    const at =
+      event.EventType === "TimerFired"
+        ? Math.max(last, instant(event.FireAt) - EARLY_MS)
+        : instant(event.Timestamp);
     if (event.ScheduledTime) insertCall(entries, event);
     entries.push({ event, at, decides: DECISIONS.includes(event.EventType) });
     last = Math.max(last, at);
@@ -71,7 +87,11 @@ function insertCall(entries, result) {
   const at = instant(result.ScheduledTime);
   let index = entries.length;
   while (index > 0 && entries[index - 1].at > at) index -= 1;
-  entries.splice(index, 0, { event: { EventType: "Call", Timestamp: result.ScheduledTime, result }, at, decides: true });
+  entries.splice(index, 0, {
+    event: { EventType: "Call", Timestamp: result.ScheduledTime, result },
+    at,
+    decides: true,
+  });
 }
 
 /** @param {HistoryEvent} event @param {Context} context @returns {Omit<Row, "episode"> | null} */
@@ -88,11 +108,23 @@ function rowOf(event, context) {
     case "SubOrchestrationInstanceCreated":
       return { ...row, kind: "orchestrator", state: open, title: event.Name, child: event.InstanceId };
     case "TimerCreated":
-      return { ...row, kind: "timer", state: context.fired.has(event.FireAt) ? done : open, title: "Timer", to: instant(event.FireAt) };
+      return {
+        ...row,
+        kind: "timer",
+        state: context.fired.has(event.FireAt) ? done : open,
+        title: "Timer",
+        to: instant(event.FireAt),
+      };
     case "EventRaised":
       return { ...row, kind: "event", state: done, title: event.Name, value: event.Input };
     case "EventSent":
-      return { ...row, kind: "event", state: done, title: `${event.Name} to ${event.InstanceId}`, value: event.Input };
+      return {
+        ...row,
+        kind: "event",
+        state: done,
+        title: `${event.Name} to ${event.InstanceId}`,
+        value: event.Input,
+      };
     case "ExecutionCompleted": {
       const state = event.OrchestrationStatus === "Failed" ? "failed" : done;
       return { ...row, kind: "end", state, title: event.OrchestrationStatus, value: event.Result };
@@ -119,7 +151,10 @@ function outcome(result) {
   };
 }
 
-/** Only what somebody started bears the number of its generation. @param {HistoryEvent} event @param {Context} context */
+/**
+ * Only what somebody started bears the number of its generation.
+ * @param {HistoryEvent} event @param {Context} context
+ */
 function startTitle(event, { id, first }) {
   if (event !== first) return "Started once more";
   if (event.Generation !== null) return "Started";

@@ -2,7 +2,10 @@
 
 import { h, setText } from "./dom.js";
 
-const SECOND = 1000, MINUTE = 60 * SECOND, HOUR = 60 * MINUTE, DAY = 24 * HOUR;
+const SECOND = 1000,
+  MINUTE = 60 * SECOND,
+  HOUR = 60 * MINUTE,
+  DAY = 24 * HOUR;
 const date = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
 const STAMP = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)$/;
 let offset = 0;
@@ -15,13 +18,19 @@ export function setNow(stamp, at) {
   offset = instant(stamp) - at;
 }
 
-/** Ms since 1970, with all digits of the stamp's fraction; NaN for what is no ISO 8601 instant. @param {string} stamp */
+/**
+ * Ms since 1970, with all digits of the stamp's fraction; NaN for what is no ISO 8601 instant.
+ * @param {string} stamp
+ */
 export function instant(stamp) {
   const [, seconds, fraction = "0", zone] = STAMP.exec(stamp) ?? [];
   return Date.parse(seconds + zone) + Number(fraction) * SECOND;
 }
 
-/** 14:02:41, with the day if it is another, in this machine's time zone. @param {number} ms @param {boolean} [withMs] */
+/**
+ * 14:02:41, with the day if it is another, in this machine's time zone.
+ * @param {number} ms @param {boolean} [withMs]
+ */
 export function clockText(ms, withMs = false) {
   const at = new Date(ms);
   const text = at.toTimeString().slice(0, 8) + (withMs ? `.${String(at.getMilliseconds()).padStart(3, "0")}` : "");
@@ -32,34 +41,51 @@ export function clockText(ms, withMs = false) {
 export function duration(ms) {
   if (ms < SECOND) return `${Math.round(ms)} ms`;
   if (ms < 10 * SECOND) return `${(ms / SECOND).toFixed(1)} s`;
-  const units = /** @type {[string, number][]} */ ([["d", DAY], ["h", HOUR], ["min", MINUTE], ["s", SECOND]]);
+  const units = /** @type {[string, number][]} */ ([
+    ["d", DAY],
+    ["h", HOUR],
+    ["min", MINUTE],
+    ["s", SECOND],
+  ]);
   const rounded = Math.round(ms / SECOND) * SECOND;
   const first = units.findIndex(([, size]) => rounded >= size);
-  return units.slice(first, first + 2).map(([unit, size], index, [[, larger]]) => {
-    const count = Math.floor((index ? rounded % larger : rounded) / size);
-    return count ? `${count} ${unit}` : "";
-  }).filter(Boolean).join(" ");
+  return units
+    .slice(first, first + 2)
+    .map(([unit, size], index, [[, larger]]) => {
+      const count = Math.floor((index ? rounded % larger : rounded) / size);
+      return count ? `${count} ${unit}` : "";
+    })
+    .filter(Boolean)
+    .join(" ");
 }
 
 /** Whole seconds, as a countdown shows them. @param {number} ms */
-const whole = (ms) => (ms < SECOND ? "0 s" : duration(Math.floor(ms / SECOND) * SECOND).replace(/(\d)\.0 s/, "$1 s"));
+const whole = (ms) =>
+  ms < SECOND ? "0 s" : duration(Math.floor(ms / SECOND) * SECOND).replace(/(\d)\.0 s/, "$1 s");
 
 const KINDS = {
-  until: (ms) => (ms - now() < SECOND ? "now" : `in ${whole(ms - now())}`),
-  since: (ms) => (now() - ms < SECOND ? "now" : `${whole(now() - ms).replace(/ (min|h|d) .*/, " $1")} ago`),
+  until: (/** @type {number} */ ms) => (ms - now() < SECOND ? "now" : `in ${whole(ms - now())}`),
+  since: (/** @type {number} */ ms) =>
+    now() - ms < SECOND ? "now" : `${whole(now() - ms).replace(/ (min|h|d) .*/, " $1")} ago`,
 };
 
-/** A text that `tick` keeps true. @param {keyof typeof KINDS} kind @param {number} ms @returns {HTMLTimeElement} */
+/**
+ * A text that `tick` keeps true.
+ * @param {keyof typeof KINDS} kind @param {number} ms @returns {HTMLTimeElement}
+ */
 export function live(kind, ms) {
   return h("time", { datetime: iso(ms), title: iso(ms), "data-live": kind, "data-at": ms }, KINDS[kind](ms));
 }
 
-/** An instant as a clock shows it, with the date and UTC at hand. @param {number} ms @param {boolean} [withMs] @returns {HTMLTimeElement} */
+/**
+ * An instant as a clock shows it, with the date and UTC at hand.
+ * @param {number} ms @param {boolean} [withMs] @returns {HTMLTimeElement}
+ */
 export function still(ms, withMs = false) {
   return h("time", { datetime: iso(ms), title: iso(ms) }, clockText(ms, withMs));
 }
 
-const iso = (ms) => new Date(ms).toISOString();
+const iso = (/** @type {number} */ ms) => new Date(ms).toISOString();
 
 /** Bring all moving texts up to date. */
 export function tick() {

@@ -13,7 +13,7 @@ pytest.importorskip(
     "playwright", reason="THE DASHBOARD IS NOT TESTED: no Playwright here; run `make test-browser`"
 )
 
-from playwright.async_api import Browser, Locator, Page, async_playwright, expect
+from playwright.async_api import Browser, FrameLocator, Locator, Page, async_playwright, expect
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 if CHROMIUM is None:
@@ -66,6 +66,11 @@ class Dashboard:
     def _asked(self, url: str) -> None:
         if not url.startswith((*self.origins, "blob:", "data:")):
             self.problems.append(f"asked for {url}")
+
+    @property
+    def sandbox(self) -> FrameLocator:
+        """The sandbox's page in its frame."""
+        return self.page.frame_locator("iframe[title=Sandbox]")
 
     async def open(self, path: str = "") -> None:
         """Go to the page, or to a view of it: `start`, `instances/ID`, `?status=Failed`."""

@@ -69,7 +69,8 @@ def hub(tmp_path: Path) -> Path:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def host(sandbox: Sandbox, app: Path, hub: Path) -> AsyncIterator[Host]:
-    async with Host(app, hub=hub) as host:
+    async with Host(app, hub=hub, sandbox_url=sandbox.url) as host:
+        sandbox.allow_frame(host.url)
         yield host
 
 
@@ -89,9 +90,9 @@ async def open_dashboard(browser: Browser, host: Host, sandbox: Sandbox) -> Asyn
         ) -> Dashboard:
             context = await browser.new_context(**{"viewport": WIDE, **options})
             contexts.push_async_callback(context.close)
-            query = {"sandbox": sandbox.url} | ({"api": api} if api else {})
+            query = f"?{urlencode({'api': api})}" if api else ""
             origins = tuple(filter(None, (at, sandbox.url, api)))
-            dashboard = Dashboard(await context.new_page(), f"{at}/?{urlencode(query)}", origins)
+            dashboard = Dashboard(await context.new_page(), f"{at}/{query}", origins)
             opened.append(dashboard)
             await dashboard.open(path)
             return dashboard

@@ -30,4 +30,4 @@
     found.push([(light + 0.05) / (dark + 0.05), text]);
   }
   return found;
-}
+};

@@ -1,5 +1,6 @@
 """The list of instances: its lines, its filters, and the addresses that they have."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -18,10 +19,10 @@ def lines(page: Page) -> Locator:
 
 
 async def line(page: Page, instance_id: str) -> tuple[str, str, str]:
-    """Status, orchestrator and the line about an instance, a countdown's number left out."""
+    """Status, orchestrator and the line about an instance, without a countdown's number and its input."""
     row = lines(page).filter(has=page.get_by_role("link", name=instance_id, exact=True))
     status, name, _, says, *_ = await row.get_by_role("cell").all_inner_texts()
-    return status, name, says.partition("in ")[0] + "in " if "next in " in says else says
+    return status, name, re.sub(r"(?<=next in )[^·]*(?= ·)", "", says.partition("\n")[0])
 
 
 @pytest.fixture
@@ -32,12 +33,11 @@ def app(tmp_path: Path) -> Path:
 async def test_each_line_says_what_its_instance_waits_for_or_how_it_ended(
     open_dashboard: Open, host: Host
 ) -> None:
-    status = {"checks": 3, "openIssues": "not too many"}
-    times = {"nextCheck": "2999-01-01T00:00:00+00:00", "expires": "2999-01-02T00:00:00+00:00"}
-    await host.start("Wait", {"repo": "octo/cat", **status, **times}, "monitor")
-    unsent = {"request": {"repo": "octo/dog"}, **status, "openIssues": "too many", **times}
-    await host.start("Wait", unsent, "continued")
+    status = {"done": 3, "next": "2999-01-01T00:00:00+00:00", "since": "2020-01-01T00:00:00Z", "state": "quiet"}
+    await host.start("Wait", status, "flat")
+    await host.start("Wait", {"of": {"what": {"id": 12345678901234567890}}, "list": [1, None]}, "nested")
     await host.start("Wait", {"text": "call +14255550123"}, "other")
+    await host.start("Wait", {f"k{number}": number for number in range(100)}, "long")
     await host.start("Break", None, "broken")
     await host.start("Wait", {}, "held")
     await host.suspend("held", "until Monday")
@@ -46,16 +46,23 @@ async def test_each_line_says_what_its_instance_waits_for_or_how_it_ended(
 
     page = (await open_dashboard()).page
 
-    await expect(lines(page)).to_have_count(5)
-    assert await line(page, "continued") == (
-        "Running",
-        "Wait",
-        "octo/dog 3 checks, alert not sent yet, next in ",
-    )
-    assert await line(page, "monitor") == ("Running", "Wait", "octo/cat 3 checks, next in ")
-    assert await line(page, "other") == ("Running", "Wait", '{"text":"call +1425*****23"}')
+    await expect(lines(page)).to_have_count(6)
+    name, says = (await line(page, "flat"))[1:]
+    assert re.fullmatch(r"done 3 · next in  · since \d+ d ago · state quiet", says), says
+    assert name == "Wait"
+    assert (await line(page, "nested"))[2] == "id 12345678901234567890 · list [1,null]"
+    assert await line(page, "other") == ("Running", "Wait", "text call +1425*****23")
+    assert (await line(page, "long"))[2].endswith("k11 11 …")
     assert await line(page, "broken") == ("Failed", "Break", "ValueError: the glass broke")
     assert await line(page, "held") == ("Suspended", "Wait", "until Monday")
+
+
+async def test_below_the_line_stands_what_the_instance_was_started_with(open_dashboard: Open, host: Host) -> None:
+    await host.start("Again", {"turn": 1, "of": {"call": "+14255550123"}}, "again")
+
+    page = (await open_dashboard()).page
+
+    await expect(page.get_by_role("row", name="again")).to_contain_text("turn 1 · call +1425*****23")
 
 
 async def test_it_follows_what_happens_and_the_focus_stays(open_dashboard: Open, host: Host) -> None:

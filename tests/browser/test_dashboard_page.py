@@ -10,13 +10,13 @@ from aiohttp import ClientSession, web
 
 from durable_host import Host
 from sandbox.server import Sandbox
-from tests.browser.browsing import NARROW, Dashboard, Page, expect
+from tests.browser.browsing import NARROW, Dashboard, Locator, Page, expect
 from tests.browser.conftest import Open
 from tests.conftest import Handler
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(40)]
 
-VIEWS = ("", "instances/octo-cat?raw=1", "instances/octo-fox", "start", "start?what=other", "outside")
+VIEWS = ("", "instances/octo-cat?raw=1", "instances/octo-fox", "start", "start?by=Durable+HTTP+API", "sandbox")
 MONITOR = {"repo": "octo/cat", "phone": "+14255550100"}
 # When each request began that was no part of the page itself, in ms since the page's own.
 REQUESTS = "performance.getEntriesByType('resource').filter((each) => !each.name.includes('/dashboard/'))"
@@ -44,6 +44,11 @@ async def have_some_of_each(host: Host, sandbox: Sandbox) -> None:
     await host.idle()
 
 
+def status(page: Page) -> Locator:
+    """The custom status of the instance that is shown."""
+    return page.locator(".values section", has=page.get_by_role("heading", name="Custom status"))
+
+
 async def until(page: Page, condition: str) -> None:
     """Wait until a JavaScript expression holds. Playwright's own waiting is refused by the page's policy."""
     await page.evaluate(f"(async () => {{ while (!({condition})) await new Promise(requestAnimationFrame); }})()")
@@ -60,7 +65,7 @@ async def test_at_most_one_request_a_second_while_nothing_moves_and_none_in_a_hi
     await host.start("E3_Monitor", MONITOR, "octo-cat")
     await host.idle()
     page = (await open_dashboard("instances/octo-cat")).page
-    await expect(page.get_by_text("1 check so far")).to_be_visible()
+    await expect(status(page)).to_contain_text("checks1")
     await settled(page)
 
     start = await page.evaluate("performance.now()")
@@ -79,16 +84,17 @@ async def test_at_most_one_request_a_second_while_nothing_moves_and_none_in_a_hi
     assert await page.evaluate(f"{REQUESTS}.filter((each) => each.startTime > {start}).length") == 0
 
     await page.evaluate(HIDE, False)
-    await expect(page.get_by_text("2 checks so far")).to_be_visible()
+    await expect(status(page)).to_contain_text("checks2")
 
 
 async def test_a_timer_s_effect_is_seen_when_it_is_due(open_dashboard: Open, host: Host, sandbox: Sandbox) -> None:
     await host.start("E3_Monitor", {**MONITOR, "interval_seconds": 5}, "octo-cat")
     page = (await open_dashboard("instances/octo-cat")).page
-    await expect(page.get_by_text("1 check so far")).to_be_visible()
+    await expect(status(page)).to_contain_text("checks1")
 
     await page.evaluate(
-        "new MutationObserver(() => (window.seen ||= document.body.innerText.includes('2 checks') && Date.now()))"
+        "new MutationObserver(() => (window.seen ||="
+        " document.querySelector('.values').textContent.includes('checks2') && Date.now()))"
         ".observe(document.body, { subtree: true, childList: true })"
     )
     await until(page, "window.seen")
@@ -111,11 +117,12 @@ async def test_every_text_has_the_contrast_of_wcag_aa_and_every_control_a_name(
         await expect(dashboard.page.locator("[aria-busy]")).to_have_count(0)
         await settled(dashboard.page)
 
-        texts = await dashboard.page.evaluate(CONTRASTS)
+        frames = dashboard.page.frames if view == "sandbox" else [dashboard.page.main_frame]
+        texts = [text for frame in frames for text in await frame.evaluate(CONTRASTS)]
 
         assert len(texts) > 20
         assert [(text, round(contrast, 2)) for contrast, text in texts if contrast < 4.5] == [], view
-        assert await dashboard.page.evaluate(UNNAMED) == [], view
+        assert [await frame.evaluate(UNNAMED) for frame in frames] == [[]] * len(frames), view
     ground = await dashboard.page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
     assert ground == {"light": "rgb(246, 244, 241)", "dark": "rgb(22, 20, 18)"}[scheme]
 
@@ -130,10 +137,11 @@ async def test_on_a_narrow_screen_nothing_is_cut_off(open_dashboard: Open, host:
         await settled(page)
 
         assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), view
-        await expect(page.get_by_role("link", name="Start a monitor").first).to_be_in_viewport()
+        await expect(page.get_by_role("link", name="Start an instance").first).to_be_in_viewport()
 
-    await page.get_by_role("link", name="GitHub and SMS").click()
-    await expect(page.get_by_text("octo/cow has more than 3 open issues")).to_be_visible()
+    await expect(page.get_by_role("link", name="Sandbox 1")).to_be_visible()
+    await page.get_by_role("link", name="Sandbox").click()
+    await expect(dashboard.sandbox.get_by_text("octo/cow has more than 3 open issues")).to_be_visible()
     await page.get_by_role("link", name="Instances", exact=True).click()
     await page.get_by_role("row", name="octo-cat").get_by_text("octo/cat").click(force=True)
     await dashboard.is_at("instances/octo-cat")
@@ -169,50 +177,76 @@ async def test_the_keyboard_gets_everywhere(open_dashboard: Open, host: Host) ->
 async def test_what_the_app_refuses_stands_at_its_field(open_dashboard: Open, host: Host) -> None:
     await host.start("E3_Monitor", MONITOR, "octo-cat")
     page = (await open_dashboard("start")).page
-    repo, phone = page.get_by_label("Repository"), page.get_by_label("Phone to text")
-    start = page.get_by_role("button", name="Start the monitor")
+    repo, interval = page.get_by_label("repo"), page.get_by_label("interval_seconds")
+    start = page.get_by_role("button", name="Start", exact=True)
+    await expect(repo).to_have_value("octo/cat")
 
+    await repo.fill("")
     await start.click()
-    await expect(repo).to_have_accessible_description(
-        re.compile(r"^owner/name, as GitHub has it\. repo is missing: ")
-    )
+    await expect(repo).to_have_accessible_description(re.compile(r"^repo is missing: "))
     await expect(repo).to_be_focused()
     await repo.fill("https://github.com/octo/cat")
-    await phone.fill("+14255550100")
     await start.click()
     await expect(page.get_by_text('repo must be "owner/name"')).to_be_visible()
     await repo.fill("octo/cat")
-    await page.get_by_label("Seconds between checks").fill("soon")
+    await interval.fill("soon")
     await start.click()
     await expect(page.get_by_text("interval_seconds must be a whole number from 1 to 86400")).to_be_visible()
-    await expect(page.get_by_label("Seconds between checks")).to_have_attribute("aria-invalid", "true")
+    await expect(interval).to_have_attribute("aria-invalid", "true")
     await expect(repo).not_to_have_attribute("aria-invalid", "true")
-    await page.get_by_label("Seconds between checks").fill("")
-    await page.get_by_label("Instance id").fill("octo-cat")
+    await interval.fill("")
+    await page.get_by_label("instanceId").fill("octo-cat")
     await start.click()
     await expect(page.get_by_text("a monitor of the id octo-cat is running")).to_be_visible()
+    await expect(page.get_by_label("instanceId")).to_be_focused()
+
+
+async def test_a_body_can_be_edited_as_json_and_back(open_dashboard: Open, host: Host) -> None:
+    dashboard = await open_dashboard("start")
+    page = dashboard.page
+    await page.get_by_label("phone").fill("+14255550167")
+
+    await page.get_by_role("button", name="Edit as JSON").click()
+    body = page.get_by_label("Body")
+    await expect(body).to_have_value(
+        '{\n  "repo": "octo/cat",\n  "phone": "+14255550167",\n  "interval_seconds": 5\n}'
+    )
+    await body.fill('{"repo": ["octo/cat"]}')
+    await expect(page.get_by_role("button", name="Edit as fields")).to_be_hidden()
+    await page.get_by_role("button", name="Start", exact=True).click()
+    await expect(body).to_have_accessible_description(re.compile(r'repo must be "owner/name"'))
+    await body.fill(json.dumps({**MONITOR, "threshold": 7}))
+    await page.get_by_role("button", name="Edit as fields").click()
+    await expect(page.get_by_label("threshold")).to_have_value("7")
+    await page.get_by_label("instanceId").fill("edited")
+    await page.get_by_role("button", name="Start", exact=True).click()
+
+    await dashboard.is_at("instances/edited")
+    assert json.loads((await host.status("edited") or {})["input"])["threshold"] == 7
 
 
 async def test_any_orchestrator_can_be_started_with_any_input(open_dashboard: Open, host: Host) -> None:
     dashboard = await open_dashboard("start")
     page = dashboard.page
-    await page.get_by_role("link", name="Another orchestrator").click()
-    await dashboard.is_at(r"start\?what=other")
+    await page.get_by_role("link", name="Durable HTTP API").click()
+    await dashboard.is_at(r"start\?by=Durable\+HTTP\+API")
+    await expect(page.get_by_role("link", name="Durable HTTP API")).to_be_focused()
 
-    await page.get_by_label("Orchestrator").fill("E3_Monitor")
-    await page.get_by_label("Instance id").fill("bare")
-    await page.get_by_label("Input").fill("{")
-    await page.get_by_role("button", name="Start it").click()
-    await expect(page.get_by_label("Input")).to_be_focused()
-    await expect(page.get_by_label("Input")).to_have_accessible_description(
-        "JSON; the SDK reads objects. Empty for none. "
+    await expect(page.get_by_label("functionName")).to_have_value("E3_Monitor")
+    await page.get_by_label("instanceId").fill("bare/é +")
+    await page.get_by_label("Body").fill("{")
+    start = page.get_by_role("button", name="Start", exact=True)
+    await start.click()
+    await expect(page.get_by_label("Body")).to_be_focused()
+    await expect(page.get_by_label("Body")).to_have_accessible_description(
+        "JSON, the orchestrator's input; empty for none. "
         "Unexpected end of content while loading JSON. Path '', line 1, position 1."
     )
-    await page.get_by_label("Input").fill(json.dumps({**MONITOR, "threshold": 7}))
-    await page.get_by_role("button", name="Start it").click()
+    await page.get_by_label("Body").fill(json.dumps({**MONITOR, "threshold": 7}))
+    await start.click()
 
-    await dashboard.is_at("instances/bare")
-    assert (await host.status("bare") or {})["input"] == {**MONITOR, "threshold": 7}
+    await expect(page.get_by_role("heading", name="bare/é +")).to_be_visible()
+    assert (await host.status("bare/é +") or {})["input"] == {**MONITOR, "threshold": 7}
 
 
 async def test_the_clock_can_be_advanced(open_dashboard: Open, host: Host) -> None:
@@ -229,8 +263,8 @@ async def test_the_clock_can_be_advanced(open_dashboard: Open, host: Host) -> No
     await expect(time.get_by_role("button", name="Skip to next")).to_be_disabled()
 
 
-async def test_a_host_on_another_origin_without_a_clock_and_a_sandbox_is_enough(
-    open_dashboard: Open, host: Host, serve_here: Callable[[Handler], Awaitable[str]], sandbox: Sandbox
+async def test_a_host_on_another_origin_without_a_clock_is_enough(
+    open_dashboard: Open, host: Host, serve_here: Callable[[Handler], Awaitable[str]]
 ) -> None:
     """As `func start --cors` is: the API with CORS headers, 404 for all else of ours, and no header exposed."""
 
@@ -250,18 +284,13 @@ async def test_a_host_on_another_origin_without_a_clock_and_a_sandbox_is_enough(
             return web.Response(status=reply.status, body=await reply.read(), headers=cors)
 
     other = await serve_here(answer)
-    await sandbox.stop()
     dashboard: Dashboard = await open_dashboard("start", api=other)
     page = dashboard.page
-    await page.get_by_label("Repository").fill("octo/cat")
-    await page.get_by_label("Phone to text").fill("+14255550100")
-    await page.get_by_label("Instance id").fill("far")
+    await page.get_by_label("instanceId").fill("far")
 
-    await page.get_by_role("button", name="Start the monitor").click()
+    await page.get_by_role("button", name="Start", exact=True).click()
 
     await expect(page.get_by_role("heading", name="far")).to_be_visible()
     await expect(page.get_by_role("region", name="Timeline")).to_contain_text("Activity E3_TooManyOpenIssues")
     await expect(page.get_by_role("region", name="Time", exact=True)).to_be_hidden()
     await expect(page.get_by_role("banner")).to_contain_text(other.removeprefix("http://"))
-    await page.get_by_role("link", name="GitHub and SMS").click()
-    await expect(page.get_by_text(f"No sandbox answers at {sandbox.url}")).to_be_visible()

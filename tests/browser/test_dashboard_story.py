@@ -7,18 +7,18 @@ import pytest
 from durable_host import Host
 from sandbox.server import Sandbox
 from tests.browser.browsing import Dashboard, Page, expect
-from tests.browser.conftest import Open
+from tests.browser.conftest import ROOT, Open
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(20)]
 
 
 async def start_a_monitor(page: Page, repo: str, instance_id: str) -> None:
     """Start one with the page's form, at the app's own pace of a check a minute."""
-    await page.get_by_role("link", name="Start a monitor").first.click()
-    await page.get_by_label("Repository").fill(repo)
-    await page.get_by_label("Phone to text").fill("+14255550100")
-    await page.get_by_label("Instance id").fill(instance_id)
-    await page.get_by_role("button", name="Start the monitor").click()
+    await page.get_by_role("link", name="Start an instance").first.click()
+    await page.get_by_label("repo").fill(repo)
+    await page.get_by_label("interval_seconds").fill("")
+    await page.get_by_label("instanceId").fill(instance_id)
+    await page.get_by_role("button", name="Start", exact=True).click()
     await expect(page.get_by_role("heading", name=instance_id)).to_be_focused()
 
 
@@ -34,23 +34,30 @@ async def test_the_readme_s_story(
     dashboard = await open_dashboard(device_scale_factor=2 if pictures else 1)
     page = dashboard.page
     await expect(page.get_by_text("Nothing has been started yet.")).to_be_visible()
-    await expect(page.get_by_text("No SMS yet.")).to_be_visible()
+    sample = (ROOT / "HttpStart" / "sample.dat").read_text().strip()
+    await expect(
+        page.get_by_text(f"curl -X POST {host.url}/orchestrators/E3_Monitor -d '{sample}'")
+    ).to_be_visible()
+    await expect(dashboard.sandbox.get_by_text("No SMS yet.")).to_be_visible()
 
     # A monitor is started, and its first check seen.
     await start_a_monitor(page, "octo/cat", "octo-cat")
-    await expect(page.get_by_text("1 check so far: not too many. Next one in")).to_be_visible()
+    status = page.locator(".values section", has=page.get_by_role("heading", name="Custom status"))
+    await expect(status).to_contain_text("checks1")
+    await expect(status).to_contain_text("not too many")
+    await expect(status).to_contain_text("(in 5")
     await expect(page.get_by_role("region", name="Time", exact=True)).to_contain_text("next timer in")
 
     # Its next poll is skipped to: still two issues.
     await page.get_by_role("button", name="Skip to next").click()
-    await expect(page.get_by_text("2 checks so far: not too many.")).to_be_visible()
+    await expect(status).to_contain_text("checks2")
 
     # The repository gets three issues more, and the poll after that sends the SMS.
     for count in ("3", "4", "5"):
-        await page.get_by_role("button", name="More open issues in octo/cat").click()
-        await expect(page.get_by_label("Open issues of octo/cat", exact=True)).to_have_text(count)
+        await dashboard.sandbox.get_by_role("button", name="More open issues in octo/cat").click()
+        await expect(dashboard.sandbox.get_by_label("open issues in octo/cat", exact=True)).to_have_value(count)
     await page.get_by_role("button", name="Skip to next").click()
-    messages = page.get_by_role("list", name="Messages").get_by_role("listitem")
+    messages = dashboard.sandbox.get_by_role("list", name="Messages").get_by_role("listitem")
     await expect(messages).to_contain_text(["octo/cat has more than 3 open issues"])
     await expect(messages).to_contain_text(["to +1425*****00"])
 
@@ -97,6 +104,6 @@ async def test_the_readme_s_story(
     lines = page.get_by_role("table", name="Instances").get_by_role("row")
     await expect(lines).to_contain_text(["Status", "", "", ""])
     text = "\n".join(await lines.all_inner_texts())
-    assert all(word in text for word in ("Failed", "Terminated", "Completed", "alerted after 3 checks"))
+    assert all(word in text for word in ("Failed", "Terminated", "Completed", "outcome alerted · checks 3"))
     assert (await host.status("octo-dog") or {})["output"] == "the dog is gone"
     assert [message["to"] for message in sandbox.sms] == ["+14255550100"]

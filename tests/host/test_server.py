@@ -391,9 +391,22 @@ async def test_the_dashboard_is_at_the_root_and_loads_nothing_from_elsewhere(cli
     assert policy["default-src"] == "'none'"
     assert policy["script-src"] == policy["style-src"] == "'self'"
     assert policy["connect-src"] == "'self' http://localhost:* http://127.0.0.1:*"
-    assert policy["frame-ancestors"] == "'none'"
+    assert policy["frame-src"] == policy["frame-ancestors"] == "'none'"
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert "<title>" in text
+
+
+async def test_the_dashboard_may_frame_the_sandbox_that_runs_beside_the_host_and_nothing_else(
+    app: Path, tmp_path: Path, client: ClientSession
+) -> None:
+    async with Host(app, hub=tmp_path / "beside.db", sandbox_url="http://localhost:7072") as host:
+        async with client.get(f"{host.url}/") as answer:
+            assert "; frame-src http://localhost:7072; " in answer.headers["Content-Security-Policy"]
+        async with client.get(f"{host.url}/durable-host/sandbox") as answer:
+            assert await answer.json() == {"url": "http://localhost:7072"}
+
+    async with client.get("/durable-host/sandbox") as answer:
+        assert await answer.json() == {"url": None}
 
 
 async def test_the_dashboards_files_have_their_types(client: ClientSession) -> None:

@@ -45,14 +45,28 @@ async def test_the_page_and_all_it_loads_come_from_the_sandbox(sandbox: Sandbox)
         assert (await call("GET", f"{sandbox.url}/{path}")).status_code == 200, path
 
 
+async def policy(sandbox: Sandbox) -> dict[str, str]:
+    page = await call("GET", f"{sandbox.url}/")
+    return dict(part.split(maxsplit=1) for part in page.headers["Content-Security-Policy"].split(";"))
+
+
 async def test_the_policy_forbids_every_other_source_inline_code_and_framing(sandbox: Sandbox) -> None:
     page = await call("GET", f"{sandbox.url}/")
 
-    directives = dict(part.split(maxsplit=1) for part in page.headers["Content-Security-Policy"].split(";"))
+    directives = await policy(sandbox)
     assert directives["default-src"] == "'none'"
     assert set(directives.values()) == {"'none'", "'self'"}
     assert directives["frame-ancestors"] == directives["base-uri"] == directives["form-action"] == "'none'"
     assert page.headers["X-Content-Type-Options"] == "nosniff"
+
+
+async def test_only_the_page_that_it_is_told_of_may_frame_it(sandbox: Sandbox) -> None:
+    sandbox.allow_frame("http://localhost:7171")
+
+    directives = await policy(sandbox)
+
+    assert directives.pop("frame-ancestors") == "http://localhost:7171 http://127.0.0.1:7171"
+    assert set(directives.values()) == {"'none'", "'self'"}
 
 
 def test_nothing_in_the_page_needs_a_looser_policy() -> None:

@@ -216,6 +216,7 @@ async def test_its_settings_point_an_app_at_it(sandbox: Sandbox) -> None:
 
     assert settings.keys() == {
         "GITHUB_API_URL",
+        "GITHUB_TOKEN",
         "TWILIO_API_URL",
         "TwilioAccountSid",
         "TwilioAuthToken",
