@@ -33,13 +33,16 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     return report
 
 
-def rounds(quick: int, soak: int, soak_timeout_s: int, long: int | None = None) -> pytest.MarkDecorator:
+def rounds(quick: int, soak: int, long: int | None = None) -> pytest.MarkDecorator:
     """So many rounds in `make test`, and more of them in `make soak` and `make soak-long`."""
-    timeout = pytest.mark.timeout(soak_timeout_s)
-    more = [pytest.param(soak, marks=[pytest.mark.soak, timeout])]
+    # A timeout beside this mark would win over these.
+    chosen = [
+        pytest.param(quick, marks=pytest.mark.timeout(60)),
+        pytest.param(soak, marks=[pytest.mark.soak, pytest.mark.timeout(600)]),
+    ]
     if long is not None:
-        more.append(pytest.param(long, marks=[pytest.mark.soak_long, pytest.mark.timeout(7_200)]))
-    return pytest.mark.parametrize("rounds", [quick, *more])
+        chosen.append(pytest.param(long, marks=[pytest.mark.soak_long, pytest.mark.timeout(7_200)]))
+    return pytest.mark.parametrize("rounds", chosen)
 
 
 @pytest.fixture

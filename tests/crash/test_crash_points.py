@@ -84,17 +84,15 @@ def is_as_meant(state: dict[str, Any]) -> bool:
     )
 
 
-EVERY = [pytest.mark.soak, pytest.mark.timeout(900)]
-
-
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize(
-    ("first", "step"),
-    # All points in two halves, one for each of two processes.
-    [(1, 40), pytest.param(1, 2, marks=EVERY), pytest.param(2, 2, marks=EVERY)],
+    "step",
+    [
+        pytest.param(40, marks=pytest.mark.timeout(120)),
+        pytest.param(4, marks=[pytest.mark.soak, pytest.mark.timeout(900)]),
+        pytest.param(1, marks=[pytest.mark.soak_long, pytest.mark.timeout(7_200)]),
+    ],
 )
 def test_a_host_that_dies_at_a_point_comes_to_the_same_end(
-    first: int,
     step: int,
     undisturbed: Run,
     sandbox_process: SandboxProcess,
@@ -121,7 +119,7 @@ def test_a_host_that_dies_at_a_point_comes_to_the_same_end(
         return [f"point {point} ({labels[point - 1]:.80}): {each}" for each in found]
 
     around = (alert.start - 1, alert.start, alert.stop - 1, alert.stop)
-    points = sorted({*range(first, len(labels) + 1, step), *around})
+    points = sorted({*range(1, len(labels) + 1, step), *around})
     # One after the other: of two that die at once, the fork server loses an exit code now and then.
     problems = [each for point in points for each in differences(point)]
 

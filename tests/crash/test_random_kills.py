@@ -115,8 +115,7 @@ async def wait_for_end(process: BaseProcess) -> None:
         await moment(0.001)
 
 
-@pytest.mark.timeout(60)
-@rounds(15, soak=200, soak_timeout_s=300)
+@rounds(15, soak=200)
 async def test_a_host_that_is_killed_under_load_loses_nothing_that_it_acknowledged(
     rounds: int,
     crash_app: Path,

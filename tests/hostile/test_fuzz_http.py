@@ -131,8 +131,7 @@ async def no_issues(request: web.Request) -> web.Response:
     return web.json_response([])
 
 
-@pytest.mark.timeout(60)
-@rounds(3, soak=35, soak_timeout_s=120)
+@rounds(3, soak=35)
 async def test_no_answer_is_other_than_the_document_says(
     rounds: int, host: Host, serve: Serve, monkeypatch: pytest.MonkeyPatch, count: Count
 ) -> None:

@@ -232,7 +232,7 @@ STATES = st.fixed_dictionaries(
 )
 
 
-@rounds(100, soak=400, soak_timeout_s=60)
+@rounds(100, soak=400)
 async def test_a_function_that_is_no_orchestrator_may_answer_anything(
     rounds: int, tmp_path: Path, count: Count
 ) -> None:
@@ -439,8 +439,11 @@ STUCK = {
 
 
 # The others are less than these.
-HARDEST = ("threads that wait, loop, catch all and start others, and coroutines that refuse to end",)
-HARDEST += ("a loop in an orchestrator that catches all", "a call into C, in an orchestrator")
+HARDEST = (
+    "threads that wait, loop, catch all and start others, and coroutines that refuse to end",
+    "a loop in an orchestrator that catches all",
+    "a call into C, in an orchestrator",
+)
 
 
 @pytest.mark.timeout(60)
