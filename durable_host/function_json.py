@@ -6,7 +6,7 @@ Source: azure-functions-host 4.1037, FunctionDescriptorProvider, FunctionMetadat
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +15,6 @@ from durable_host.entry_points import EntryPoint
 from durable_host.errors import FunctionFailed
 from durable_host.relaxed_json import pick
 from durable_host.routes import Route, compile_route
-from durable_host.settings import setting
 
 Kind = Literal["http", "orchestration", "activity"]
 
@@ -90,8 +89,14 @@ class InError(Exception):
     """Why a function is not listed, in the host's words where it has some."""
 
 
-def read_function(folder: Path, document: Mapping[str, Any], prefix: str) -> Function:
+def read_function(
+    folder: Path, document: Mapping[str, Any], prefix: str, disabled: Collection[str] = ()
+) -> Function:
     """The function that a folder's function.json declares, its code not loaded yet.
+
+    Args:
+        prefix: of its route.
+        disabled: the names of those that are turned off, lower-case.
 
     Raises: InError for what keeps this function from being listed, AppError for a route that stops the start.
     """
@@ -116,7 +121,7 @@ def read_function(folder: Path, document: Mapping[str, Any], prefix: str) -> Fun
         bindings=bindings,
         trigger=trigger,
         http=_http(name, trigger, prefix) if trigger.type == "httpTrigger" else None,
-        is_disabled=_is_disabled(name),
+        is_disabled=name.lower() in disabled,
     )
 
 
@@ -211,8 +216,3 @@ def _http(name: str, trigger: Binding, prefix: str) -> HttpTrigger:
         raise InError("The specified route conflicts with one or more built in routes.")
     verbs = None if methods is None else tuple(method.upper() for method in methods)
     return HttpTrigger(compile_route(f"{prefix}/{route}" if prefix else route), verbs, str(level).lower())
-
-
-def _is_disabled(name: str) -> bool:
-    values = (setting(f"AzureWebJobs.{name}.Disabled"), setting(f"AzureWebJobs_{name}_Disabled"))
-    return any(value and value.lower() in ("1", "true") for value in values)

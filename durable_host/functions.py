@@ -15,6 +15,7 @@ from durable_host.errors import AppError, one_line
 from durable_host.function_json import Function, InError, read_function
 from durable_host.host_json import HostJson, read_host_json
 from durable_host.relaxed_json import pick, read_object
+from durable_host.settings import disabled_functions
 from durable_host.tracebacks import failed, failed_import
 
 
@@ -101,13 +102,14 @@ def load_app(root: Path) -> FunctionApp:
         for folder in sorted(root.iterdir(), key=lambda folder: folder.name.lower())
         if (folder / "function.json").is_file()
     }
+    disabled = disabled_functions()
     functions: list[Function] = []
     errors: dict[str, str] = {}
     for folder, document in documents.items():
         if host.only is not None and folder.name.lower() not in host.only:
             continue
         try:
-            function = read_function(folder, document, host.route_prefix)
+            function = read_function(folder, document, host.route_prefix, disabled)
             _check_route(function, functions)
         except InError as error:
             errors[folder.name] = one_line(str(error))

@@ -15,6 +15,8 @@ from typing import Any
 from durable_host.errors import AppError
 from durable_host.relaxed_json import pick, read_object
 
+_DISABLED = re.compile(r"AzureWebJobs(?P<dot>[._])(?P<name>.+)(?P=dot)Disabled", re.IGNORECASE)
+
 
 @dataclass(frozen=True, slots=True)
 class LocalSettings:
@@ -85,9 +87,13 @@ def setting(name: str) -> str | None:
     if name in os.environ:
         return os.environ[name]
     wanted = _configuration_key(name)
-    # By names first: an app asks for two settings a function, and each value read from os.environ is decoded anew.
-    found = next((key for key in os.environ if _configuration_key(key) == wanted), None)
-    return None if found is None else os.environ[found]
+    return next((value for key, value in os.environ.items() if _configuration_key(key) == wanted), None)
+
+
+def disabled_functions() -> frozenset[str]:
+    """The names, lower-case, of those that AzureWebJobs.NAME.Disabled or AzureWebJobs_NAME_Disabled turns off."""
+    matches = ((_DISABLED.fullmatch(key), value) for key, value in os.environ.items())
+    return frozenset(match["name"].lower() for match, value in matches if match and value.lower() in ("1", "true"))
 
 
 def resolve(text: str) -> str:

@@ -1,5 +1,6 @@
 """Fixtures: the app on a host, the sandbox in place of GitHub and Twilio, and a server for a single odd answer."""
 
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -17,6 +18,15 @@ __all__ = ["pytest_terminal_summary"]
 
 ROOT = Path(__file__).parents[1]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+# No test speaks TLS, and aiohttp reads the machine's certificates at import: 0.1 s at each start of a host.
+os.environ.setdefault("SSL_CERT_FILE", os.devnull)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """A process more than there are cores: the recordings wait a lot."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -10,9 +10,9 @@ from aiohttp import web
 
 from durable_host import Clock, Host
 from tests.conftest import Handler
+from tests.golden_app import GOLDEN_APP
 
 APPS = Path(__file__).parents[1] / "fixture_apps"
-GOLDEN_APP = APPS / "golden"
 CALLING_APP = APPS / "calling"
 
 

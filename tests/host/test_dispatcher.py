@@ -18,8 +18,9 @@ from durable_host.records import Filter, Record
 from durable_host.taskhub import TaskHub
 from durable_host.webhooks import BASE
 from tests.conftest import Handler
+from tests.golden_app import GOLDEN_APP
 from tests.host.apps import ACTIVITY, ORCHESTRATOR, write_function, write_host_json
-from tests.host.conftest import CALLING_APP, GOLDEN_APP, Gate
+from tests.host.conftest import CALLING_APP, Gate
 from tests.host.disk import full_disk
 
 HOUR = timedelta(hours=1)

@@ -5,6 +5,7 @@ import pytest
 
 from durable_host.errors import AppError
 from durable_host.function_json import InError, read_function
+from durable_host.settings import disabled_functions
 from tests.host.apps import ACTIVITY, HTTP, ORCHESTRATOR, RETURN, SMS, STARTER
 
 
@@ -207,6 +208,6 @@ def test_a_setting_disables_a_function_and_function_json_does_not(
 ) -> None:
     monkeypatch.setenv(name, value)
 
-    function = read_function(folder, {"bindings": [ACTIVITY], "disabled": True}, "api")
+    function = read_function(folder, {"bindings": [ACTIVITY], "disabled": True}, "api", disabled_functions())
 
     assert function.is_disabled is is_disabled

@@ -15,8 +15,8 @@ from durable_host.errors import AppError, HubError, InstanceNotFound
 from durable_host.host import reason
 from durable_host.records import Filter
 from durable_host.taskhub import TaskHub
+from tests.golden_app import GOLDEN_APP
 from tests.host.apps import ACTIVITY, HTTP, RETURN, STARTER, write_function, write_host_json
-from tests.host.conftest import GOLDEN_APP
 
 SETTING = (
     "import os\nAT_IMPORT = os.environ['GREETING']\n\ndef main(req): return AT_IMPORT + os.environ['GREETING']\n"

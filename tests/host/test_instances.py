@@ -10,8 +10,8 @@ from durable_host.errors import InstanceExists, InstanceFinished, InstanceNotFou
 from durable_host.events import Status
 from durable_host.records import Filter, Record
 from durable_host.taskhub import TaskHub
+from tests.golden_app import GOLDEN_APP
 from tests.host.apps import ACTIVITY, ORCHESTRATOR, write_function
-from tests.host.conftest import GOLDEN_APP
 
 Operation = Callable[[Host, str], Awaitable[object]]
 OPERATIONS: dict[str, Operation] = {

@@ -21,8 +21,9 @@ from aiohttp import ClientSession
 from durable_host.taskhub import TaskHub
 from durable_host.webhooks import BASE
 from sandbox.server import Sandbox
+from tests.golden_app import GOLDEN_APP
 from tests.host.apps import ACTIVITY, ORCHESTRATOR, write_function
-from tests.host.conftest import CALLING_APP, GOLDEN_APP, Gate
+from tests.host.conftest import CALLING_APP, Gate
 from tests.hostile.process import mains
 
 ROOT = Path(__file__).parents[2]

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from durable_host import Host, SkipClock, sdk
 from durable_host.events import stamp
-from tests.host.conftest import GOLDEN_APP
+from tests.golden_app import GOLDEN_APP
 
 event_module = sys.modules["azure.durable_functions.models.history.HistoryEvent"]
 executor: Any = sys.modules["azure.durable_functions.models.TaskOrchestrationExecutor"]

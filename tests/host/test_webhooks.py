@@ -15,8 +15,9 @@ from durable_host.events import Status, stamp
 from durable_host.records import Record
 from durable_host.taskhub import TaskHub
 from durable_host.webhooks import BASE, RPC_BASE
+from tests.golden_app import GOLDEN_APP
 from tests.golden_replay import recording
-from tests.host.conftest import GOLDEN_APP, answered_status
+from tests.host.conftest import answered_status
 from tests.host.disk import full_disk
 
 JSON = Any

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from durable_host import Host, RealClock
+from tests.golden_app import GOLDEN_APP
 
-GOLDEN_APP = Path(__file__).parents[1] / "fixture_apps" / "golden"
 Count = Callable[[int], None]
 
 

@@ -22,9 +22,10 @@ from durable_host.taskhub import TaskHub
 from durable_host.webhooks import BASE
 from sandbox.server import Sandbox
 from tests.conftest import ROOT
+from tests.golden_app import GOLDEN_APP
 from tests.host.apps import ORCHESTRATOR, write_function
 from tests.host.stepped import SteppedClock
-from tests.hostile.conftest import GOLDEN_APP, Count
+from tests.hostile.conftest import Count
 from tests.hostile.process import running
 
 SECOND = timedelta(seconds=1)

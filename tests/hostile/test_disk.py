@@ -23,9 +23,10 @@ from tests.conftest import ROOT, Handler
 from tests.crash.changes import REQUESTS, Request, taken
 from tests.crash.conftest import FOLDERS
 from tests.crash.scenario import INSTANCES, ORCHESTRATORS
+from tests.golden_app import GOLDEN_APP
 from tests.host.apps import ORCHESTRATOR, write_function
 from tests.host.disk import full_disk
-from tests.hostile.conftest import GOLDEN_APP, Count
+from tests.hostile.conftest import Count
 from tests.hostile.process import Running, running
 
 APPS = ROOT / "tests" / "fixture_apps"

@@ -16,7 +16,8 @@ from durable_host import Host
 from durable_host.webhooks import BASE
 from sandbox.server import Sandbox
 from tests.conftest import rounds
-from tests.hostile.conftest import GOLDEN_APP, Count
+from tests.golden_app import GOLDEN_APP
+from tests.hostile.conftest import Count
 from tests.hostile.process import running
 from tests.hostile.raw import connect, request, send
 

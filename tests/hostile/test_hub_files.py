@@ -20,7 +20,8 @@ from durable_host.errors import HubError
 from durable_host.events import parse
 from durable_host.records import Filter
 from durable_host.taskhub import TaskHub
-from tests.hostile.conftest import GOLDEN_APP, Count
+from tests.golden_app import GOLDEN_APP
+from tests.hostile.conftest import Count
 from tests.hostile.process import refused
 
 INSTANCES = 60

@@ -121,13 +121,13 @@ async def test_a_race_is_a_story_that_could_have_been(name: str, app: Path, tmp_
     orchestrator, before, at_once = RACES[name]
     ends: Counter[str | None] = Counter()
     async with Host(app, hub=tmp_path / "hub.db", clock=RealClock()) as host, ClientSession(host.url) as client:
-        for number in range(20):
+        for number in range(10):
             shuffled = random.Random(number).sample(at_once, len(at_once))
             story = await race(client, orchestrator, f"{number}", before, shuffled)
             assert is_linearizable(story, has_timer=orchestrator == "Timer"), story
             ends += answers(story[-1:], "status")
         await assert_histories_are_whole(host, client)
-    count(20)
+    count(10)
 
 
 async def assert_histories_are_whole(host: Host, client: ClientSession) -> None:
