@@ -47,8 +47,6 @@ class _Task:
 
     def complete(self) -> None:
         """Mark this task done, and its parent when that settles it."""
-        if self.is_done:
-            return
         self.is_done = True
         if self.parent is not None:
             self.parent.needs -= 1
