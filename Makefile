@@ -20,7 +20,7 @@ start: $(VENV)/.run
 	@$(BIN)/python -m durable_host --sandbox
 
 test: $(VENV)/.dev
-	@echo 'This takes about two minutes on two cores.'
+	@echo 'This takes two to four minutes on two cores, by how busy they are.'
 	$(BIN)/python -m pytest -n auto
 
 coverage: $(VENV)/.dev
@@ -40,7 +40,7 @@ test-browser: $(VENV)/.dev
 screenshots: $(VENV)/.dev
 	$(BIN)/python -m pytest -m browser tests/browser --pictures docs/images
 
-# More rounds of what `make test` does in a few: six minutes on two cores. `make soak-long` is for a night.
+# More rounds of what `make test` does in a few: six to ten minutes on two cores. `make soak-long` is for a night.
 soak: $(VENV)/.dev
 	$(BIN)/python -m pytest -n auto -m soak
 
