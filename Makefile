@@ -35,7 +35,7 @@ coverage: $(VENV)/.dev
 test-browser: $(VENV)/.dev
 	@command -v chromium > /dev/null || { apt-get update -qq && apt-get install -qq -y chromium; } || \
 	  { echo "Chromium is missing, and could not be installed: install the package chromium."; exit 1; }
-	$(BIN)/python -m pytest -n auto -m browser tests/browser
+	$(BIN)/python -m pytest -n 2 -m browser tests/browser
 
 screenshots: $(VENV)/.dev
 	$(BIN)/python -m pytest -m browser tests/browser --pictures docs/images
