@@ -3,13 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # Covered whole, branches too: the app, and what decides without a file, socket, thread or clock.
-PURE := HttpStart/*,E3_*/*,durable_host/actions.py,durable_host/determinism.py,durable_host/episode.py,durable_host/events.py,durable_host/failures.py,durable_host/play.py
+PURE := HttpStart/*,E3_*/*,durable_host/engine/actions.py,durable_host/engine/determinism.py,durable_host/engine/episode.py,durable_host/engine/events.py,durable_host/engine/failures.py,durable_host/engine/play.py
 
 # Node is for development alone: httpyac runs test.http, tsc and prettier check the pages' JavaScript.
 NPM_INSTALLED := tests/npm/node_modules/.package-lock.json
 NPM := $(if $(shell command -v npm),$(NPM_INSTALLED))
 NODE_BIN := tests/npm/node_modules/.bin
-JAVASCRIPT := durable_host/dashboard/*.js sandbox/page/*.js tests/browser/*.js
+JAVASCRIPT := durable_host/http/dashboard/*.js sandbox/page/*.js tests/browser/*.js
 
 # Where it is set, each of the hundreds of hosts that the tests start compiles the app anew.
 unexport PYTHONDONTWRITEBYTECODE

@@ -14,10 +14,10 @@ from bench.figures import Figure, Goal
 from bench.hub import DUE, DUE_AFTER, DUE_PREFIX, FAR, SLEEPING, copy_of_sleeping
 from bench.plan import Plan
 from bench.processes import command_line, free_port, kill, running
-from durable_host import events
-from durable_host.events import EventType, Status
-from durable_host.records import Filter
-from durable_host.taskhub import TaskHub
+from durable_host.engine import events
+from durable_host.engine.events import EventType, Status
+from durable_host.hub.records import Filter
+from durable_host.hub.taskhub import TaskHub
 
 NAME = "crash"
 _POST = "/orchestrators/E3_Monitor"

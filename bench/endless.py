@@ -23,11 +23,13 @@ from typing import Any
 
 from bench.client import MONITOR_REQUEST
 from bench.processes import ROOT
-from durable_host import Host, SkipClock, events
-from durable_host.episode import Decision
-from durable_host.events import Status
-from durable_host.records import Record
-from durable_host.taskhub import TaskHub
+from durable_host import Host, SkipClock
+from durable_host.engine import events
+from durable_host.engine.episode import Decision
+from durable_host.engine.events import Status
+from durable_host.hub.records import Record
+from durable_host.hub.taskhub import TaskHub
+from durable_host.values import compact
 from sandbox.server import Sandbox
 
 APP = ROOT / "bench" / "app"
@@ -93,7 +95,7 @@ def _grow(hub: Path, checks: int) -> None:
         name="Monitor",
         execution_id="grown",
         status=Status.Running,
-        input_text=events.compact(json.dumps(_request(checks + 1))),
+        input_text=compact(json.dumps(_request(checks + 1))),
         output=None,
         custom_status=None,
         version=None,

@@ -23,10 +23,10 @@ from bench.client import MONITOR_REQUEST
 from bench.plan import Plan
 from bench.processes import ROOT, output, python
 from durable_host import Host
-from durable_host.episode import Decision
-from durable_host.events import Status
-from durable_host.records import Record
-from durable_host.taskhub import TaskHub
+from durable_host.engine.episode import Decision
+from durable_host.engine.events import Status
+from durable_host.hub.records import Record
+from durable_host.hub.taskhub import TaskHub
 from sandbox.server import Sandbox
 
 SLEEPING = 100_000

@@ -20,9 +20,9 @@ from bench.figures import Figure, Goal
 from bench.hub import FINISHED, SLEEPING, copy_of_sleeping
 from bench.plan import Plan
 from bench.processes import command_line, free_port, rss_mb, running
-from durable_host.events import Status
-from durable_host.records import Filter
-from durable_host.taskhub import TaskHub
+from durable_host.engine.events import Status
+from durable_host.hub.records import Filter
+from durable_host.hub.taskhub import TaskHub
 
 NAME = "sleeping"
 _INSTANCES = "/runtime/webhooks/durabletask/instances"

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, TextIO
 
 from durable_host.clock import RealClock, SkipClock
 from durable_host.console import functions_text, sample_calls, show_logs
+from durable_host.engine.check import Verdict
 from durable_host.errors import HostError
+from durable_host.functions.settings import read_settings
 from durable_host.host import Host, reason, replay_files
-from durable_host.replay import Verdict
-from durable_host.settings import read_settings
 from durable_host.stopping import stop_on_signal
 
 if TYPE_CHECKING:

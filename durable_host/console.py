@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TextIO
 
 from durable_host.errors import one_line
-from durable_host.functions import FunctionApp
+from durable_host.functions.triggers import FunctionApp
 
 _COLOURS = {logging.DEBUG: "32", logging.INFO: "36", logging.WARNING: "33", logging.ERROR: "31"}
 # Libraries that speak of each request, or of what holds numbers and tokens.

@@ -14,24 +14,24 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Self
 
-from durable_host import sdk
-from durable_host.activities import Activities
-from durable_host.bindings import Bindings
 from durable_host.clock import Clock, RealClock
-from durable_host.dispatcher import Dispatcher, OnEpisode
+from durable_host.dispatch.activities import Activities
+from durable_host.dispatch.dispatcher import Dispatcher, OnEpisode
+from durable_host.dispatch.watchdog import Watchdog
+from durable_host.engine.check import RunOrchestrator, Verdict, read_histories, replay
+from durable_host.engine.registry import Registry, missing_function
 from durable_host.errors import AppError, HostError, InstanceNotFound, ProtocolError
-from durable_host.events import JSON, compact
-from durable_host.functions import FunctionApp, load_app
-from durable_host.history_json import status_json
-from durable_host.inbox import Inbox
-from durable_host.instances import Instances
-from durable_host.registry import Registry, missing_function
-from durable_host.replay import RunOrchestrator, Verdict, read_histories, replay
-from durable_host.server import Server
-from durable_host.settings import environment, read_settings, thread_count
-from durable_host.taskhub import TaskHub
-from durable_host.watchdog import Watchdog
-from durable_host.webhooks import Webhooks
+from durable_host.functions.settings import environment, read_settings, thread_count
+from durable_host.functions.triggers import FunctionApp, load_app
+from durable_host.http.server import Server
+from durable_host.http.status_json import status_json
+from durable_host.http.webhooks import Webhooks
+from durable_host.hub.inbox import Inbox
+from durable_host.hub.instances import Instances
+from durable_host.hub.taskhub import TaskHub
+from durable_host.values import JSON, compact
+from durable_host.worker import sdk
+from durable_host.worker.invoke import Bindings
 
 
 class Host:

@@ -10,7 +10,7 @@ from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 
 from durable_host import Clock, Host, SkipClock
-from durable_host.sdk import NORMAL_WARNINGS
+from durable_host.worker.sdk import NORMAL_WARNINGS
 from sandbox.server import Sandbox
 from tests.golden_replay.summary import pytest_terminal_summary
 

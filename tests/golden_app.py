@@ -30,7 +30,7 @@ def part_of_golden(text: str, folder: Path) -> Path:
 def _named_by_tests() -> Path:
     scratch = tempfile.mkdtemp()
     atexit.register(shutil.rmtree, scratch)
-    files = [file for folder in ("host", "hostile") for file in (TESTS / folder).glob("*.py")]
+    files = [file for folder in ("host", "hostile") for file in (TESTS / folder).glob("**/*.py")]
     return part_of_golden("\n".join(file.read_text(encoding="utf-8") for file in files), Path(scratch) / "golden")
 
 

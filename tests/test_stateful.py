@@ -26,9 +26,10 @@ from hypothesis.stateful import (
 )
 
 from durable_host import Host, HostError
+from durable_host.engine.events import Status
 from durable_host.errors import InstanceExists, InstanceFinished, InstanceNotFound, NotAllowed
-from durable_host.events import Status, stamp
-from durable_host.records import Filter
+from durable_host.hub.records import Filter
+from durable_host.values import stamp
 from tests.conftest import rounds
 from tests.crash.clock import START, FrozenClock
 

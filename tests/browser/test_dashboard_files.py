@@ -9,7 +9,7 @@ import pytest
 
 from tests.browser.conftest import ROOT
 
-FOLDER = ROOT / "durable_host" / "dashboard"
+FOLDER = ROOT / "durable_host" / "http" / "dashboard"
 FILES = sorted(FOLDER.iterdir())
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from durable_host.events import Status
-from durable_host.records import Record
-from durable_host.taskhub import TaskHub
+from durable_host.engine.events import Status
+from durable_host.hub.records import Record
+from durable_host.hub.taskhub import TaskHub
 from tests.browser.browsing import expect
 from tests.browser.conftest import Open
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from durable_host.events import EventType, parse
-from durable_host.taskhub import TaskHub
+from durable_host.engine.events import EventType, parse
+from durable_host.hub.taskhub import TaskHub
 from tests.crash.scenario import INSTANCES, ORCHESTRATORS
 
 END = datetime(9999, 1, 1, tzinfo=UTC)

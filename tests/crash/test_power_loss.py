@@ -16,7 +16,7 @@ import pytest
 from aiohttp import ClientSession
 
 from durable_host import Host
-from durable_host.taskhub import TaskHub
+from durable_host.hub.taskhub import TaskHub
 from tests.conftest import rounds
 from tests.crash.clock import FrozenClock
 from tests.crash.scenario import ORCHESTRATORS

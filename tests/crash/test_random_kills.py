@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
-from durable_host.taskhub import TaskHub
+from durable_host.hub.taskhub import TaskHub
 from tests.conftest import rounds
 from tests.crash.conftest import SandboxProcess
 from tests.crash.scenario import INSTANCES, ORCHESTRATORS

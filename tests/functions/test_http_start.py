@@ -7,7 +7,8 @@ import azure.functions as func
 import pytest
 from aiohttp import ClientSession, web
 
-from durable_host import Host, RealClock, sdk
+from durable_host import Host, RealClock
+from durable_host.worker import sdk
 from HttpStart import main
 from sandbox.server import Sandbox
 

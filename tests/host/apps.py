@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from durable_host.functions import FunctionApp, load_app
+from durable_host.functions.triggers import FunctionApp, load_app
 
 BUNDLE = {"id": "Microsoft.Azure.Functions.ExtensionBundle", "version": "[4.*, 5.0.0)"}
 ORCHESTRATOR = {"name": "context", "type": "orchestrationTrigger", "direction": "in"}

@@ -13,8 +13,8 @@ from aiohttp import ClientSession
 from durable_host import Host, HostError, RealClock
 from durable_host.errors import AppError, HubError, InstanceNotFound
 from durable_host.host import reason
-from durable_host.records import Filter
-from durable_host.taskhub import TaskHub
+from durable_host.hub.records import Filter
+from durable_host.hub.taskhub import TaskHub
 from tests.golden_app import GOLDEN_APP
 from tests.host.apps import ACTIVITY, HTTP, RETURN, STARTER, write_function, write_host_json
 

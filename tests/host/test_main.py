@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 import pytest
 from aiohttp import ClientSession
 
-from durable_host.taskhub import TaskHub
-from durable_host.webhooks import BASE
+from durable_host.http.webhooks import BASE
+from durable_host.hub.taskhub import TaskHub
 from sandbox.server import Sandbox
 from tests.golden_app import GOLDEN_APP
 from tests.host.apps import ACTIVITY, ORCHESTRATOR, write_function

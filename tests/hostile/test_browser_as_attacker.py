@@ -13,12 +13,12 @@ import pytest
 from aiohttp import ClientSession
 
 from durable_host import Host
-from durable_host.webhooks import BASE, RPC_BASE
+from durable_host.http.webhooks import BASE, RPC_BASE
 from tests.hostile.conftest import Count
 from tests.hostile.process import running
 from tests.hostile.raw import request, send
 
-DASHBOARD = Path(__file__).parents[2] / "durable_host" / "dashboard"
+DASHBOARD = Path(__file__).parents[2] / "durable_host" / "http" / "dashboard"
 CLOCK = "/durable-host/clock"
 MONITOR = "/orchestrators/E3_Monitor"
 REQUEST = json.dumps({"repo": "octo/cat", "phone": "+14255550100"}).encode()

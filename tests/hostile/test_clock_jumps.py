@@ -14,12 +14,12 @@ from aiohttp import ClientSession
 
 from durable_host import Host, SkipClock
 from durable_host.clock import stopwatch_s
+from durable_host.engine.events import EventType, Status
 from durable_host.errors import FunctionFailed
-from durable_host.events import EventType, Status
-from durable_host.instances import put_start
-from durable_host.records import Record
-from durable_host.taskhub import TaskHub
-from durable_host.webhooks import BASE
+from durable_host.http.webhooks import BASE
+from durable_host.hub.instances import put_start
+from durable_host.hub.records import Record
+from durable_host.hub.taskhub import TaskHub
 from sandbox.server import Sandbox
 from tests.conftest import ROOT
 from tests.golden_app import GOLDEN_APP

@@ -17,7 +17,7 @@ from aiohttp import ClientSession, web
 
 from durable_host import Host
 from durable_host.errors import HubError
-from durable_host.taskhub import TaskHub
+from durable_host.hub.taskhub import TaskHub
 from sandbox.server import Sandbox
 from tests.conftest import ROOT, Handler
 from tests.crash.changes import REQUESTS, Request, taken

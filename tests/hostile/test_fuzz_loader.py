@@ -12,13 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from durable_host.console import functions_text, sample_calls
-from durable_host.entry_points import FunctionLoadError, fit
 from durable_host.errors import AppError, one_line
-from durable_host.function_json import InError, read_function
-from durable_host.functions import FunctionApp
-from durable_host.relaxed_json import read_object
-from durable_host.routes import compile_route
-from durable_host.settings import environment, read_settings
+from durable_host.functions.routes import compile_route
+from durable_host.functions.settings import environment, read_settings
+from durable_host.functions.triggers import FunctionApp
+from durable_host.values import read_object
+from durable_host.worker.entry_points import FunctionLoadError, fit
+from durable_host.worker.function_json import InError, read_function
 from tests.conftest import rounds
 from tests.host.apps import ACTIVITY, HTTP, RETURN, loaded, write_function
 from tests.hostile.conftest import Count

@@ -13,7 +13,7 @@ import pytest
 from aiohttp import ClientSession
 
 from durable_host import Host
-from durable_host.webhooks import BASE
+from durable_host.http.webhooks import BASE
 from sandbox.server import Sandbox
 from tests.conftest import rounds
 from tests.golden_app import GOLDEN_APP

@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 
 from durable_host import Host
+from durable_host.engine.events import parse
 from durable_host.errors import HubError
-from durable_host.events import parse
-from durable_host.records import Filter
-from durable_host.taskhub import TaskHub
+from durable_host.hub.records import Filter
+from durable_host.hub.taskhub import TaskHub
 from tests.golden_app import GOLDEN_APP
 from tests.hostile.conftest import Count
 from tests.hostile.process import refused

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from durable_host import Host, RealClock, SkipClock
 from durable_host.clock import stopwatch_s
-from durable_host.watchdog import Watchdog
-from durable_host.webhooks import BASE
+from durable_host.dispatch.watchdog import Watchdog
+from durable_host.http.webhooks import BASE
 from tests.conftest import Handler, rounds
 from tests.hostile.conftest import Count
 from tests.hostile.process import Running, running
@@ -308,7 +308,7 @@ async def hanging(serve: Callable[[Handler], Awaitable[str]], app_settings: None
 async def test_beside_an_activity_that_hangs_others_go_on_and_after_30_s_it_is_named_once(
     name: str, body: str, tmp_path: Path, hanging: Hanging, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.WARNING, "durable_host.watchdog")
+    caplog.set_level(logging.WARNING, "durable_host.dispatch.watchdog")
     now_s = 0.0
     watchdog = Watchdog(stopwatch_s=lambda: now_s)
     async with Host(POISON_APP, hub=tmp_path / "hub.db", clock=RealClock(), watchdog=watchdog) as host:

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import ClientSession
 
 from durable_host import Host, RealClock
-from durable_host.webhooks import BASE
+from durable_host.http.webhooks import BASE
 from tests.conftest import rounds
 from tests.host.apps import ORCHESTRATOR, write_function
 from tests.hostile.conftest import Count

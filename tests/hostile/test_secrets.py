@@ -20,7 +20,7 @@ import pytest
 from aiohttp import ClientSession, web
 
 from durable_host import Host, SkipClock
-from durable_host.webhooks import BASE, RPC_BASE
+from durable_host.http.webhooks import BASE, RPC_BASE
 from sandbox.server import Sandbox
 from sandbox.twilio import ACCOUNT_SID, AUTH_TOKEN, ERRORS, STATUSES
 from tests.conftest import ROOT, Handler

@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from durable_host import Clock, Host, RealClock
-from durable_host.webhooks import BASE, RPC_BASE
+from durable_host.http.webhooks import BASE, RPC_BASE
 from E3_Monitor.monitoring_request import InvalidRequest, MonitoringRequest
 from sandbox.server import Sandbox
 from tests.hostile.conftest import Count

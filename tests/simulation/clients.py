@@ -9,7 +9,7 @@ from typing import Any
 
 from durable_host import Host, HostError
 from durable_host.errors import HubError, InstanceExists, InstanceFinished, InstanceNotFound, NotAllowed
-from durable_host.events import compact
+from durable_host.values import compact
 from tests.simulation.programs import Step, program
 from tests.simulation.world import World
 

@@ -6,12 +6,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from durable_host import Host
-from durable_host.bindings import Bindings
-from durable_host.episode import open_episode
+from durable_host.engine.episode import open_episode
+from durable_host.engine.events import EventType, Status
 from durable_host.errors import FunctionFailed
-from durable_host.events import EventType, Status
-from durable_host.records import Filter, Record
-from durable_host.taskhub import TaskHub
+from durable_host.hub.records import Filter, Record
+from durable_host.hub.taskhub import TaskHub
+from durable_host.worker.invoke import Bindings
 from tests.crash.inline import InlineExecutor
 from tests.simulation.clients import Ledger, Started
 from tests.simulation.programs import expected

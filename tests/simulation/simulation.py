@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from durable_host import Host, HostError
+from durable_host.engine.events import Status
 from durable_host.errors import HubError, InstanceFinished, NotAllowed
-from durable_host.events import Status
-from durable_host.records import Filter
-from durable_host.taskhub import TaskHub
+from durable_host.hub.records import Filter
+from durable_host.hub.taskhub import TaskHub
 from tests.crash.inline import InlineExecutor
 from tests.simulation.clients import Client, Ledger
 from tests.simulation.invariants import Invariants

@@ -1,0 +1,654 @@
+import asyncio
+import base64
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from aiohttp import ClientSession
+from yarl import URL
+
+from durable_host import Host, RealClock
+from durable_host.engine.events import Status
+from durable_host.http.webhooks import BASE, RPC_BASE
+from durable_host.hub.records import Record
+from durable_host.hub.taskhub import TaskHub
+from durable_host.values import stamp
+from tests.golden_app import GOLDEN_APP
+from tests.golden_replay import recording
+from tests.host.conftest import answered_status
+from tests.host.disk import full_disk
+
+JSON = Any
+EVER = "createdTimeFrom=2000-01-01"
+
+
+def api(path: str) -> URL:
+    """A path of the API, with the percent signs as they are."""
+    return URL(f"{BASE}{path}", encoded=True)
+
+
+async def call(
+    client: ClientSession, method: str, path: str, body: str = "", **headers: str
+) -> tuple[int, JSON, dict[str, str]]:
+    """Status, the body's JSON (None for an empty one), and the headers, names in lower case."""
+    kind = {"Content-Type": "application/json"} if body else {}
+    async with client.request(method, api(path), data=body, headers=kind | headers) as answer:
+        text = await answer.text()
+        seen = {name.lower(): value for name, value in answer.headers.items()}
+        return answer.status, json.loads(text) if text else None, seen
+
+
+async def ids(client: ClientSession, query: str) -> list[str]:
+    _, rows, _ = await call(client, "GET", f"/instances?{query}")
+    return [row["instanceId"] for row in rows]
+
+
+# Start.
+
+
+async def test_a_start_answers_with_urls_that_work(host: Host, client: ClientSession) -> None:
+    status, started, headers = await call(client, "POST", "/orchestrators/T_WaitEvent/mine", '{"a": 1}')
+
+    assert (status, started["id"], headers["retry-after"]) == (202, "mine", "10")
+    assert headers["location"] == started["statusQueryGetUri"]
+    assert "rewindPostUri" not in started
+    async with client.get(started["statusQueryGetUri"]) as answer:
+        assert (answer.status, (await answer.json())["input"]) == (202, {"a": 1})
+    async with client.post(started["sendEventPostUri"].format(eventName="Go"), json=5) as answer:
+        assert answer.status == 202
+    assert (await host.wait("mine"))["output"] == ["int", 5]
+    async with client.post(started["restartPostUri"] + "&restartWithNewInstanceId=false") as answer:
+        assert (await answer.json())["id"] == "mine"
+    for verb, state in (("suspend", "Suspended"), ("resume", "Running"), ("terminate", "Terminated")):
+        await host.idle()
+        async with client.post(started[f"{verb}PostUri"].format(text="why%20not")) as answer:
+            assert answer.status == 202
+        await host.idle()
+        shown = await host.status("mine")
+        assert shown is not None
+        assert (shown["runtimeStatus"], shown["output"]) == (state, "why not")
+    async with client.delete(started["purgeHistoryDeleteUri"]) as answer:
+        assert await answer.json() == {"instancesDeleted": 1}
+
+
+async def test_a_start_without_a_content_length_has_no_input(host: Host) -> None:
+    # What `curl -X POST` sends. The engine stores "" and fails the instance; here it is a start like any other.
+    request = f"POST {BASE}/orchestrators/T_Instant/bare HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+    assert await answered_status(host, request.encode()) == 202
+
+    assert (await host.wait("bare"))["runtimeStatus"] == "Completed"
+    assert host.instances.get("bare").input_text is None
+
+
+async def test_a_starts_version_is_kept(host: Host, client: ClientSession) -> None:
+    await call(client, "POST", "/orchestrators/T_Instant/mine?version=2.0")
+
+    assert host.instances.get("mine").version == "2.0"
+
+
+@pytest.mark.parametrize("body", ["plain text", "{", "NaN"])
+async def test_a_start_with_what_is_no_json_starts_nothing(client: ClientSession, body: str) -> None:
+    status, error, _ = await call(client, "POST", "/orchestrators/T_Instant/mine", body)
+
+    assert (status, error["Message"]) == (400, "Invalid JSON content")
+    assert await ids(client, "") == []
+
+
+async def test_a_body_with_a_byte_order_mark_is_json(host: Host, client: ClientSession) -> None:
+    status, _, _ = await call(client, "POST", "/orchestrators/T_Instant/mine", "\ufeff{}")
+
+    assert status == 202
+    assert host.instances.get("mine").input_text == "{}"
+
+
+@pytest.mark.parametrize(
+    ("segment", "instance_id"),
+    [
+        ("a%20b", "a b"),
+        ("%C3%BC%F0%9F%98%80", "ü😀"),
+        ("a%23%3F%22%3C", 'a#?"<'),
+        ("a~!*()'b", "a~!*()'b"),
+        ("@a@b", "@a@b"),
+        ("UPPER", "UPPER"),
+        ("a%2Bb", "a b"),
+        ("a%252Db", "a-b"),
+        ("a.b..c", "a.b..c"),
+        ("%00", "\0"),
+        ("x" * 300, "x" * 300),
+    ],
+)
+async def test_an_odd_id_is_found_by_the_url_that_its_start_gave(
+    host: Host, client: ClientSession, segment: str, instance_id: str
+) -> None:
+    _, started, _ = await call(client, "POST", f"/orchestrators/T_Instant/{segment}", "{}")
+
+    assert started["id"] == instance_id
+    await host.wait(instance_id)
+    async with client.get(URL(started["statusQueryGetUri"], encoded=True)) as answer:
+        assert (answer.status, (await answer.json())["instanceId"]) == (200, instance_id)
+
+
+@pytest.mark.parametrize("path", ["T_Instant/a%2Fb", "T_Instant/a/b", "/a", "T_Instant/..", "T_Instant/%2E"])
+async def test_slashes_and_dots_are_no_ids(client: ClientSession, path: str) -> None:
+    assert (await call(client, "POST", f"/orchestrators/{path}"))[:2] == (404, None)
+
+
+# Start and wait.
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "expected"),
+    [("T_Instant", '{"a": 1}', {"a": 1}), ("T_Instant", "", None), ("T_Wait", "", "woke")],
+)
+async def test_a_start_that_waits_answers_with_the_output_alone(
+    client: ClientSession, name: str, body: str, expected: JSON
+) -> None:
+    status, output, headers = await call(
+        client, "POST", f"/orchestrators/{name}?timeout=7200&pollingInterval=60", body
+    )
+
+    assert (status, output) == (200, expected)
+    assert "location" not in headers
+
+
+async def test_a_start_that_waits_for_a_failure_answers_with_the_status(client: ClientSession) -> None:
+    query = "timeout=5&pollingInterval=0.1&returnInternalServerErrorOnFailure=true"
+
+    status, shown, _ = await call(client, "POST", f"/orchestrators/T_Raise?{query}")
+
+    assert (status, shown["runtimeStatus"]) == (200, "Failed")
+
+
+async def test_a_start_that_waits_in_vain_answers_like_any_other_when_its_time_is_up(
+    host: Host, client: ClientSession
+) -> None:
+    began = host.clock.now()
+
+    status, started, _ = await call(client, "POST", "/orchestrators/T_WaitEvent?timeout=3600&pollingInterval=7")
+
+    assert (status, set(started) > {"id", "statusQueryGetUri"}) == (202, True)
+    assert timedelta(hours=1) <= host.clock.now() - began < timedelta(hours=2)
+
+
+async def test_a_start_that_would_wait_longer_than_its_time_is_refused_though_it_has_started(
+    client: ClientSession,
+) -> None:
+    status, error, _ = await call(client, "POST", "/orchestrators/T_Instant/mine?timeout=1&pollingInterval=5")
+
+    assert status == 400
+    assert error == {"Message": "Total timeout 1 should be bigger than retry timeout 5"}
+    assert await ids(client, "") == ["mine"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["timeout=5", "pollingInterval=5", "timeout=soon&pollingInterval=1", "timeout=inf&pollingInterval=nan"],
+)
+async def test_without_both_times_a_start_does_not_wait(client: ClientSession, query: str) -> None:
+    assert (await call(client, "POST", f"/orchestrators/T_WaitEvent?{query}"))[0] == 202
+
+
+@pytest.mark.parametrize("clock_class", [RealClock])
+async def test_an_instance_that_is_purged_while_its_start_waits_is_not_found(
+    host: Host, client: ClientSession
+) -> None:
+    waiting = asyncio.create_task(
+        call(client, "POST", "/orchestrators/T_WaitEvent/mine?timeout=7200&pollingInterval=3600")
+    )
+    while await host.status("mine") is None:
+        await host.idle()
+    await host.terminate("mine")
+    await host.wait("mine")
+    await host.purge("mine")
+
+    await host.advance(3600)
+
+    assert (await waiting)[:2] == (404, None)
+
+
+# One instance.
+
+
+@pytest.mark.parametrize(
+    ("name", "query", "expected"),
+    [
+        ("T_WaitEvent", "", 202),
+        ("T_Instant", "", 200),
+        ("T_Raise", "", 200),
+        ("T_Raise", "returnInternalServerErrorOnFailure=true", 500),
+        ("T_Instant", "returnInternalServerErrorOnFailure=true", 200),
+    ],
+)
+async def test_a_status_is_202_while_the_instance_lives(
+    host: Host, client: ClientSession, name: str, query: str, expected: int
+) -> None:
+    await host.start(name, instance_id="mine")
+    await host.idle()
+
+    status, _, headers = await call(client, "GET", f"/instances/mine?{query}")
+
+    assert status == expected
+    if expected == 202:
+        assert headers["location"] == f"{host.url}{BASE}/instances/mine?{query}".rstrip("?")
+        assert headers["retry-after"] == "5"
+    else:
+        assert "location" not in headers
+
+
+async def test_a_status_shows_its_history_and_outputs_when_asked(host: Host, client: ClientSession) -> None:
+    await host.start("T_Hello", "x", "mine")
+    await host.wait("mine")
+
+    async def row(query: str) -> JSON:
+        _, shown, _ = await call(client, "GET", f"/instances/mine?{query}")
+        return shown.get("historyEvents", [None, None])[1]
+
+    assert await row("") is None
+    assert "Result" not in await row("showHistory=true")
+    assert (await row("showHistory=true&showHistoryOutput=true"))["Result"] == "x"
+
+
+async def test_a_pending_instance_shows_no_history(tmp_path: Path) -> None:
+    now = RealClock().now()
+    record = Record("mine", "T_Instant", "e", Status.Pending, None, None, None, None, None, 0, now, now)
+    with TaskHub(tmp_path / "hub.db") as hub, hub.batch():
+        hub.put_instance(record)  # Without the message that would start it.
+
+    async with Host(GOLDEN_APP, hub=tmp_path / "hub.db") as host, ClientSession(host.url) as client:
+        status, shown, _ = await call(client, "GET", "/instances/mine?showHistory=true")
+
+    assert (status, shown["runtimeStatus"]) == (202, "Pending")
+    assert "historyEvents" not in shown
+
+
+async def test_raising_an_event_checks_the_instance_then_the_kind_then_the_body(
+    host: Host, client: ClientSession
+) -> None:
+    await host.start("T_WaitEvent", instance_id="live")
+    await host.start("T_Instant", instance_id="over")
+    await host.wait("over")
+
+    async def raised(instance_id: str, body: str, kind: str) -> tuple[int, JSON]:
+        path = f"/instances/{instance_id}/raiseEvent/Go"
+        status, answer, _ = await call(client, "POST", path, body, **{"Content-Type": kind})
+        return status, answer and answer["Message"]
+
+    assert await raised("nobody", "{", "text/plain") == (404, None)
+    assert await raised("over", "{", "text/plain") == (410, None)
+    for kind in ("text/plain", "application/problem+json", "application/jsonp"):
+        assert await raised("live", "{", kind) == (400, "Only application/json request content is supported")
+    assert await raised("live", "{", "application/json") == (400, "Invalid JSON content")
+    assert await raised("live", "", "application/json") == (400, "Invalid JSON content")
+    assert await raised("live", "null", "Application/JSON; charset=utf-8") == (202, None)
+    assert (await host.wait("live"))["output"] == ["NoneType", None]
+
+
+@pytest.mark.parametrize("verb", ["terminate", "suspend", "resume", "Terminate/"])
+async def test_what_is_sent_to_an_instance_is_404_for_unknown_and_410_for_finished_ones(
+    host: Host, client: ClientSession, verb: str
+) -> None:
+    await host.start("T_Instant", instance_id="over")
+    await host.wait("over")
+
+    assert (await call(client, "POST", f"/instances/nobody/{verb}"))[:2] == (404, None)
+    assert (await call(client, "POST", f"/instances/over/{verb}"))[:2] == (410, None)
+
+
+async def test_what_an_instances_status_forbids_is_told_in_the_engines_ways(
+    host: Host, client: ClientSession
+) -> None:
+    await host.start("T_WaitEvent", instance_id="live")
+    await host.idle()
+
+    status, error, _ = await call(client, "POST", "/instances/live/resume")
+    assert (status, error["ExceptionType"]) == (500, "System.InvalidOperationException")
+    status, error, _ = await call(client, "POST", "/instances/live/rewind")
+    assert (status, error[:39]) == (412, "This orchestration has status Running, ")
+    status, error, _ = await call(client, "DELETE", "/instances/live")
+    assert (status, error[:22]) == (412, "Only orchestrations in")
+    status, error, _ = await call(client, "POST", "/instances/live/restart?restartWithNewInstanceId=false")
+    assert (status, error["Message"][:23]) == (409, "A non-terminal instance")
+    status, error, _ = await call(client, "POST", "/orchestrators/T_Instant/live")
+    assert (status, list(error)) == (409, ["Message"])
+
+
+async def test_what_is_unknown_is_told_in_the_engines_ways(client: ClientSession) -> None:
+    status, error, _ = await call(client, "POST", "/instances/nobody/restart")
+    assert (status, error["ExceptionMessage"]) == (
+        400,
+        "No instance with ID 'nobody' was found. (Parameter 'instanceId')",
+    )
+    status, error, _ = await call(client, "POST", "/instances/nobody/rewind")
+    assert (status, error) == (404, 'No orchestration with instance ID "$nobody" found.')
+    for method in ("GET", "DELETE"):
+        assert (await call(client, method, "/instances/nobody"))[:2] == (404, None)
+
+
+async def test_a_restart_may_wait_as_a_start_may(host: Host, client: ClientSession) -> None:
+    await host.start("T_Hello", "x", "mine")
+    await host.wait("mine")
+
+    status, output, _ = await call(client, "POST", "/instances/mine/restart?timeout=5&pollingInterval=1")
+
+    assert (status, output) == (200, "x")
+
+
+async def test_a_rewind_is_accepted_for_a_failed_instance(host: Host, client: ClientSession) -> None:
+    await host.start("T_Rewind", instance_id="mine")
+    await host.wait("mine")
+
+    assert (await call(client, "POST", "/instances/mine/rewind?reason=again"))[:2] == (202, None)
+
+    assert (await host.wait("mine"))["runtimeStatus"] == "Completed"
+
+
+# Lists.
+
+
+@pytest.fixture
+async def listed(host: Host) -> None:
+    """a0 to a6 and b0, the odd ones failed."""
+    for name in ("b0", "a6", "a5", "a4", "a3", "a2", "a1", "a0"):
+        await host.start("T_Raise" if int(name[1]) % 2 else "T_Instant", name, name)
+    await host.idle()
+
+
+@pytest.mark.usefixtures("listed")
+async def test_a_list_comes_in_pages_under_its_filters(client: ClientSession) -> None:
+    query = "/instances?instanceIdPrefix=a&runtimeStatus=Completed&top=2"
+    pages: list[list[str]] = []
+    token: dict[str, str] = {}
+    while True:
+        status, rows, headers = await call(client, "GET", query, **token)
+        assert status == 200
+        pages.append([row["instanceId"] for row in rows])
+        if "x-ms-continuation-token" not in headers:
+            break
+        token = {"x-ms-continuation-token": headers["x-ms-continuation-token"]}
+
+    assert pages == [["a0", "a2"], ["a4", "a6"]]
+
+
+@pytest.mark.usefixtures("listed")
+async def test_a_list_that_ends_with_a_page_has_no_further_one(client: ClientSession) -> None:
+    _, rows, headers = await call(client, "GET", "/instances?top=8")
+
+    assert (len(rows), "x-ms-continuation-token" in headers) == (8, False)
+
+
+@pytest.mark.usefixtures("listed")
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("runtimeStatus=Failed", ["a1", "a3", "a5"]),
+        ("runtimeStatus=3&instanceIdPrefix=a1", ["a1"]),
+        ("runtimeStatus=Bogus&instanceIdPrefix=b", ["b0"]),
+        ("instanceIdPrefix=c", []),
+        ("createdTimeFrom=2999-01-01", []),
+        ("createdTimeTo=2000-01-01T00:00:00Z", []),
+        ("createdTimeFrom=whenever&instanceIdPrefix=b", ["b0"]),
+        ("top=0", []),
+        ("top=abc&instanceIdPrefix=b", ["b0"]),
+        ("TOP=1&instanceidprefix=a", ["a0"]),
+    ],
+)
+async def test_a_list_holds_what_its_filters_say(client: ClientSession, query: str, expected: list[str]) -> None:
+    assert await ids(client, query) == expected
+
+
+@pytest.mark.usefixtures("listed")
+async def test_a_list_of_none_tells_where_it_would_go_on_and_one_of_less_fails(client: ClientSession) -> None:
+    _, _, headers = await call(client, "GET", "/instances?top=0")
+    status, error, _ = await call(client, "GET", "/instances?top=-1")
+
+    assert base64.b64decode(headers["x-ms-continuation-token"]) == b"a0 "
+    assert (status, error["Message"]) == (500, "Something went wrong while processing your request")
+
+
+@pytest.mark.usefixtures("listed")
+@pytest.mark.parametrize("token", ["bogus", "YQ==", "/w==", "ü"])
+async def test_a_token_that_is_not_ours_leads_to_nothing(client: ClientSession, token: str) -> None:
+    status, rows, headers = await call(client, "GET", "/instances", **{"x-ms-continuation-token": token})
+
+    assert (status, rows) == (200, [])
+    assert "x-ms-continuation-token" not in headers
+
+
+@pytest.mark.usefixtures("listed")
+async def test_inputs_are_hidden_only_beside_another_filter(client: ClientSession) -> None:
+    _, alone, _ = await call(client, "GET", "/instances?showInput=false&top=1")
+    _, filtered, _ = await call(client, "GET", "/instances?showInput=false&instanceIdPrefix=a0")
+
+    assert (alone[0]["input"], filtered[0]["input"]) == ('"a0"', None)
+
+
+async def test_there_are_no_entities(client: ClientSession) -> None:
+    for path in ("/entities", "/entities/counter"):
+        assert (await call(client, "GET", path))[:2] == (200, [])
+
+
+# Purge.
+
+
+@pytest.mark.usefixtures("listed")
+@pytest.mark.parametrize(
+    ("query", "purged"),
+    [
+        (EVER, 8),
+        (f"{EVER}&runtimeStatus=Failed", 3),
+        (f"{EVER}&runtimeStatus=Failed,Bogus", 3),
+        (f"{EVER}&runtimeStatus=Completed&instanceIdPrefix=a", 4),
+        (f"{EVER}&createdTimeTo=2000-01-02", None),
+        ("createdTimeFrom=2999-01-01", None),
+    ],
+)
+async def test_a_purge_of_many_removes_what_its_filters_say(
+    client: ClientSession, query: str, purged: int | None
+) -> None:
+    status, answer, _ = await call(client, "DELETE", f"/instances/?{query}")
+
+    assert (status, answer) == ((200, {"instancesDeleted": purged}) if purged else (404, None))
+    assert len(await ids(client, "")) == 8 - (purged or 0)
+
+
+async def test_a_purge_of_many_without_a_status_takes_live_instances_too(
+    host: Host, client: ClientSession, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Source: recorded, g_purge_many.
+    await host.start("T_WaitEvent", instance_id="live")
+    await host.start("T_Instant", instance_id="done")
+    await host.idle()
+
+    assert (await call(client, "DELETE", f"/instances?{EVER}"))[:2] == (200, {"instancesDeleted": 2})
+    assert await ids(client, "") == []
+    assert "Purged 2 instances, live ones among them: 1 Running" in caplog.text
+
+
+async def test_a_purge_by_statuses_leaves_live_instances_alone(host: Host, client: ClientSession) -> None:
+    await host.start("T_WaitEvent", instance_id="live")
+    await host.idle()
+
+    answer = await call(client, "DELETE", f"/instances?{EVER}&runtimeStatus=Running,Completed")
+
+    assert answer[:2] == (404, None)
+    assert await ids(client, "") == ["live"]
+
+
+@pytest.mark.usefixtures("listed")
+@pytest.mark.parametrize("asked", ["completed", "Running", "Running,Pending"])
+async def test_a_purge_by_no_final_status_purges_nothing(client: ClientSession, asked: str) -> None:
+    # The engine takes it for no filter, and deletes everything.
+    status, error, _ = await call(client, "DELETE", f"/instances?{EVER}&runtimeStatus={asked}")
+
+    assert status == 400
+    assert error == (
+        f"The runtimeStatus '{asked}' names no final status: name Completed, Failed, Terminated or Canceled, "
+        "or leave it out to purge whatever runs as well. Nothing was purged."
+    )
+    assert len(await ids(client, "")) == 8
+
+
+@pytest.mark.usefixtures("listed")
+async def test_a_purge_whose_end_cannot_be_read_purges_nothing(client: ClientSession) -> None:
+    # The engine drops the date, and purges more than was asked for.
+    status, error, _ = await call(client, "DELETE", f"/instances?{EVER}&createdTimeTo=2026-02-30")
+
+    assert status == 400
+    assert error == "The createdTimeTo '2026-02-30' is not a date; write 2026-01-31T12:00:00Z. Nothing was purged."
+    assert len(await ids(client, "")) == 8
+
+
+@pytest.mark.parametrize("query", ["", "createdTimeFrom=", "createdTimeFrom=whenever"])
+async def test_a_purge_of_many_needs_a_start_of_its_window(client: ClientSession, query: str) -> None:
+    assert (await call(client, "DELETE", f"/instances?{query}"))[:2] == (
+        400,
+        "Please provide value for 'createdTimeFrom' parameter.",
+    )
+
+
+async def test_a_purges_window_compares_the_whole_instant(host: Host, client: ClientSession) -> None:
+    await host.start("T_Instant", instance_id="mine")
+    await host.wait("mine")
+    at = host.instances.get("mine").created_at
+    before = stamp(at - timedelta(microseconds=1))
+
+    assert (await call(client, "DELETE", f"/instances?createdTimeFrom={EVER[16:]}&createdTimeTo={before}"))[
+        0
+    ] == 404
+    assert (await call(client, "DELETE", f"/instances?createdTimeFrom={stamp(at)}&createdTimeTo={stamp(at)}"))[
+        0
+    ] == 200
+
+
+# Hubs, connections, routes.
+
+
+async def test_another_task_hub_is_empty_and_nothing_can_be_started_in_it(
+    host: Host, client: ClientSession
+) -> None:
+    await host.start("T_WaitEvent", instance_id="mine")
+
+    assert (await call(client, "GET", "/instances/mine?taskHub=Other"))[:2] == (404, None)
+    assert (await call(client, "GET", "/instances?taskHub=Other"))[:2] == (200, [])
+    status, error, _ = await call(client, "POST", "/orchestrators/T_Instant/new?taskHub=Other")
+    assert status == 400
+    assert error == {
+        "Message": "This host runs no task hub 'Other'; leave taskHub out. Nothing was started.",
+    }
+    assert await ids(client, "") == ["mine"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "expected"),
+    [
+        ("POST", "restart", (400, "InstanceId does not match a valid orchestration instance.")),
+        ("POST", "rewind", (404, 'No orchestration with instance ID "$mine" found.')),
+        ("POST", "terminate", (404, None)),
+        ("DELETE", "", (404, None)),
+    ],
+)
+async def test_what_is_in_another_task_hub_is_answered_as_unknown(
+    host: Host, client: ClientSession, method: str, path: str, expected: tuple[int, str | None]
+) -> None:
+    await host.start("T_Raise", instance_id="mine")
+    await host.idle()
+
+    status, body, _ = await call(client, method, f"/instances/mine/{path}?taskHub=Other")
+
+    assert (status, body["Message"] if isinstance(body, dict) else body) == expected
+    assert await ids(client, "") == ["mine"]
+
+
+@pytest.mark.parametrize("query", ["taskHub=testhubname", "taskHub=", "connection=storage", "code=wrong"])
+async def test_the_own_hub_is_named_in_any_letter_case(host: Host, client: ClientSession, query: str) -> None:
+    await host.start("T_WaitEvent", instance_id="mine")
+
+    assert (await call(client, "GET", f"/instances/mine?{query}"))[0] == 202
+
+
+async def test_an_unknown_connection_is_told(client: ClientSession) -> None:
+    status, error, _ = await call(client, "GET", "/instances/mine?connection=NoSuch")
+
+    assert status == 500
+    assert error["ExceptionMessage"] == "Unable to resolve the Azure Storage connection named 'NoSuch'."
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/orchestrators/T_Instant"),
+        ("POST", "/orchestrators"),
+        ("POST", "/instances"),
+        ("PUT", "/instances/mine"),
+        ("OPTIONS", "/instances"),
+        ("GET", "/instances/mine/terminate"),
+        ("POST", "/instances/mine/explode"),
+        ("POST", "/instances/mine/raiseEvent/"),
+        ("GET", "/instances/mine/raiseEvent/Go"),
+        ("GET", "/instances//mine"),
+        ("POST", "/entities/counter/a"),
+        ("GET", ""),
+        ("GET", "/nothing"),
+    ],
+)
+async def test_a_wrong_verb_or_path_is_404_without_a_body(client: ClientSession, method: str, path: str) -> None:
+    status, body, headers = await call(client, method, path)
+
+    assert (status, body, headers["content-length"]) == (404, None, "0")
+
+
+@pytest.mark.parametrize("method", ["HEAD", "PATCH"])
+async def test_head_and_patch_are_no_verbs_of_the_api(client: ClientSession, method: str) -> None:
+    status, body, headers = await call(client, method, "/instances")
+
+    assert (status, body, headers["allow"]) == (405, None, "DELETE, GET, OPTIONS, POST, PUT")
+
+
+async def test_paths_match_in_any_letter_case_with_or_without_a_last_slash(client: ClientSession) -> None:
+    async with client.post("/RUNTIME/webhooks/DurableTask/Orchestrators/T_Instant/mine/") as answer:
+        assert answer.status == 202
+    async with client.get(f"{RPC_BASE}/INSTANCES/mine/") as answer:
+        assert answer.status in (200, 202)
+
+
+async def test_answers_are_compact_json_with_non_ascii_as_it_is(host: Host, client: ClientSession) -> None:
+    await host.start("T_Instant", "ü😀", "mine")
+    await host.wait("mine")
+
+    async with client.get(api("/instances/mine")) as answer:
+        text = await answer.text()
+
+    assert answer.headers["Content-Type"] == "application/json; charset=utf-8"
+    assert '"output":"ü😀"' in text
+
+
+async def test_a_hub_that_cannot_be_written_is_a_503_that_says_so(host: Host, client: ClientSession) -> None:
+    with full_disk(host.hub.path):
+        status, error, _ = await call(client, "POST", "/orchestrators/T_Instant", json.dumps("x" * 1_000_000))
+
+    assert status == 503
+    assert error["Message"].startswith("The task hub cannot be written (")
+    assert await ids(client, "") == []
+
+
+# The client binding.
+
+
+async def test_a_client_binding_has_the_recorded_keys_and_this_hosts_urls(host: Host) -> None:
+    recorded = json.loads(recording.load("rpc_listener").exchanges[-1].answer_body)
+    port = urlsplit(host.url).port
+
+    binding = json.loads(host.client_binding())
+
+    assert list(binding) == list(recorded)
+    for part in ("creationUrls", "managementUrls"):
+        assert list(binding[part]) == list(recorded[part])
+    # The SDK only appends to it.
+    assert binding["rpcBaseUrl"] == f"http://127.0.0.1:{port}{RPC_BASE}/"
+    for url in list(binding["managementUrls"].values())[1:]:
+        assert url.startswith(f"{host.url}{BASE}/instances/INSTANCEID")
+        assert url.endswith(f"taskHub=TestHubName&connection=Storage&code={host.hub.key}")
