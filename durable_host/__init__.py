@@ -2,17 +2,31 @@
 
 From an HTTP POST to the end of an instance, through the files:
 
-1. `server` matches the route, `bindings` builds the request and the starter, and the app's HTTP function runs.
-2. The SDK posts back to the host; `webhooks` turns the URL into `instances.start`; `taskhub` holds one message.
-3. `dispatcher` fetches the orchestrator work item, `bindings` calls the orchestrator, `actions` parses the
-   answer, `play` and `episode` decide, `taskhub` commits: history, new messages and status in one transaction.
-4. `activities` runs the activity work item beside it, `bindings` calls the activity in one of the `threads`; its
-   result comes back through the `inbox`, and is a message.
+1. `http/server` matches the route, `dispatch/workers` takes the request to the app, and `worker/invoke` runs its
+   HTTP function.
+2. The SDK posts back to the host; `http/webhooks` turns the URL into `hub/instances.start`; `hub/taskhub` holds
+   one message.
+3. `dispatch/dispatcher` takes the message; `worker/invoke` calls the orchestrator; `engine/actions` parses the
+   answer, `engine/play` and `engine/episode` decide, and `hub/writer` commits: history, new messages and status in
+   one transaction.
+4. `dispatch/activities` has the activity called; its result is a message in the next transaction.
 5. Steps 3-4 repeat until the orchestrator returns; the dashboard shows each of them.
 """
 
-from durable_host.clock import Clock, RealClock, SkipClock
-from durable_host.errors import HostError
-from durable_host.host import Host
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from durable_host.clock import Clock, RealClock, SkipClock
+    from durable_host.errors import HostError
+    from durable_host.host import Host
 
 __all__ = ["Clock", "Host", "HostError", "RealClock", "SkipClock"]
+_MODULES = {"Clock": "clock", "Host": "host", "HostError": "errors", "RealClock": "clock", "SkipClock": "clock"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name when it is first asked for: a worker needs none of them, and starts light."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -15,7 +15,7 @@ from durable_host.functions.triggers import FunctionApp
 
 _COLOURS = {logging.DEBUG: "32", logging.INFO: "36", logging.WARNING: "33", logging.ERROR: "31"}
 # Libraries that speak of each request, or of what holds numbers and tokens.
-_QUIET = ("asyncio", "aiohttp", "azure", "urllib3", "twilio", "opentelemetry")
+_QUIET = ("asyncio", "aiohttp", "azure", "urllib3", "opentelemetry")
 
 
 def show_logs(stream: TextIO, verbose: bool) -> None:

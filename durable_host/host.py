@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, ExitStack
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -18,20 +19,21 @@ from durable_host.clock import Clock, RealClock
 from durable_host.dispatch.activities import Activities
 from durable_host.dispatch.dispatcher import Dispatcher, OnEpisode
 from durable_host.dispatch.watchdog import Watchdog
+from durable_host.dispatch.workers import OUTPUTS, Worker
 from durable_host.engine.check import RunOrchestrator, Verdict, read_histories, replay
-from durable_host.engine.registry import Registry, missing_function
+from durable_host.engine.registry import Options, Registry, missing_function
 from durable_host.errors import AppError, HostError, InstanceNotFound, ProtocolError
 from durable_host.functions.settings import environment, read_settings, thread_count
-from durable_host.functions.triggers import FunctionApp, load_app
+from durable_host.functions.triggers import FunctionApp, read_app
+from durable_host.http.clock_api import ClockApi
 from durable_host.http.server import Server
 from durable_host.http.status_json import status_json
 from durable_host.http.webhooks import Webhooks
-from durable_host.hub.inbox import Inbox
 from durable_host.hub.instances import Instances
 from durable_host.hub.taskhub import TaskHub
+from durable_host.hub.writer import Writer
 from durable_host.values import JSON, compact
 from durable_host.worker import sdk
-from durable_host.worker.invoke import Bindings
 
 
 class Host:
@@ -54,6 +56,7 @@ class Host:
 
     url: str
     app: FunctionApp
+    worker: Worker
     instances: Instances
 
     def __init__(
@@ -102,41 +105,28 @@ class Host:
         rpc_host = f"[{rpc_address}]" if ":" in rpc_address else rpc_address
         stack.enter_context(environment(self._root, settings, port))
         stack.callback(sdk.quiet_warnings())
-        self.app = load_app(self._root)
-        stack.callback(self.app.unload)
-        stack.callback(sdk.speed_up_replay())
-        stack.push_async_callback(sdk.close_session)
-        path = self._hub_path or self._root / ".durable_host" / f"{self.app.durable.hub_name}.db"
-        self.hub = stack.enter_context(TaskHub(path))
-        self.clock.skipped = max(self.clock.skipped, self.hub.skipped)
+        app = read_app(self._root, OUTPUTS)
         pool = self._executor or ThreadPoolExecutor(thread_count(), thread_name_prefix="function")
         stack.callback(pool.shutdown, wait=False, cancel_futures=True)
-        inbox = Inbox(self.clock)
-        self.instances = Instances(self.hub, inbox, self.clock, self.app.durable)
-        webhooks = Webhooks(self.instances, self.clock, self.app.durable, self.hub.key)
-
-        def client_binding() -> str:
-            return webhooks.client_binding(self.url, f"http://{rpc_host}:{port}")
-
-        self.client_binding = client_binding
-        bindings = Bindings(self.app, pool, client_binding)
         watchdog = stack.enter_context(self._watchdog or Watchdog())
-        activities = Activities(self.hub, inbox, self.clock, self.app, bindings, watchdog)
-        self._dispatcher = Dispatcher(
-            self.hub, inbox, self.clock, self.app, bindings, activities, watchdog, self._on_episode
+        self.worker = worker = Worker(app, self.clock, pool, lambda: self.client_binding(), watchdog)
+        stack.callback(worker.unload)
+        self.app = worker.app
+        stack.callback(sdk.speed_up_replay())
+        stack.push_async_callback(sdk.close_session)
+        self.hub = stack.enter_context(
+            TaskHub(self._hub_path or self._root / ".durable_host" / f"{app.durable.hub_name}.db")
         )
-        server = Server(
-            listener,
-            self.app,
-            bindings,
-            webhooks,
-            self._dispatcher,
-            self.clock,
-            self.hub,
-            self._receive_s,
-            self._sandbox_url,
-        )
-        await server.start()
+        self.clock.skipped = max(self.clock.skipped, self.hub.skipped)
+        writer = Writer(self.hub, self.clock)
+        self.instances = Instances(writer, self.clock, app.durable.replaces_live, app.durable.default_version)
+        webhooks = Webhooks(self.instances, self.clock, app.durable, self.hub.key)
+        self.client_binding = partial(webhooks.client_binding, self.url, f"http://{rpc_host}:{port}")
+        activities = Activities(writer, self.clock, worker, app.durable.max_activities)
+        self._dispatcher = Dispatcher(writer, self.clock, worker, registry(self.app), activities, self._on_episode)
+        clock_routes = ClockApi(self.clock, self.hub, self._dispatcher)
+        server = Server(worker, webhooks, self._dispatcher, clock_routes, self.hub.key, self._sandbox_url)
+        await server.start(listener, self._receive_s)
         # Last, so that whoever starts a host speaks before its first work item does.
         self._loop = asyncio.create_task(self._dispatcher.run())
         stack.push_async_callback(_cancel, self._loop)
@@ -228,25 +218,35 @@ def replay_files(script_root: Path, files: Sequence[Path]) -> list[Verdict | Hos
     with ExitStack() as stack:
         stack.enter_context(environment(script_root, settings, port=0))
         stack.callback(sdk.quiet_warnings())
-        app = load_app(script_root)
-        stack.callback(app.unload)
         pool = stack.enter_context(ThreadPoolExecutor(1))
-        bindings = Bindings(app, pool, lambda: "")
-        registry = Registry(tuple(f.name for f in app.orchestrators), tuple(f.name for f in app.activities))
+        watchdog = stack.enter_context(Watchdog())
+        worker = Worker(read_app(script_root, OUTPUTS), RealClock(), pool, lambda: "", watchdog)
+        stack.callback(worker.unload)
+        known = registry(worker.app)
 
         def run(name: str, context: str) -> str:
-            function = app.find(name)
-            if function is None or function not in app.orchestrators:
-                raise AppError(missing_function(name, "orchestrator", registry.orchestrators))
-            return bindings.run_orchestrator(function, context)
+            function = worker.app.find(name)
+            if function is None or function not in worker.app.orchestrators:
+                raise AppError(missing_function(name, "orchestrator", known.orchestrators))
+            return worker.run_orchestrator(function, context, "replay")
 
         for file in files:
             try:
                 for status in read_histories(file):
-                    outcomes.append(_verdict(status, run, registry))
+                    outcomes.append(_verdict(status, run, known))
             except ProtocolError as error:
                 outcomes.append(error)
     return outcomes
+
+
+def registry(app: FunctionApp) -> Registry:
+    """What the engine goes by of an app."""
+    durable = app.durable
+    return Registry(
+        tuple(function.name for function in app.orchestrators),
+        tuple(function.name for function in app.activities),
+        Options(durable.default_version, durable.http_sleep_ms, durable.max_actions, durable.store_inputs),
+    )
 
 
 def _verdict(status: JSON, run: RunOrchestrator, registry: Registry) -> Verdict | HostError:

@@ -1,66 +1,33 @@
 """Who may import whom: read from the sources, so that no import has to happen."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-# Innermost first: a module imports only modules above it.
-ORDER = (
-    *("errors", "clock", "values"),
-    *(
-        "engine.events",
-        "engine.actions",
-        "engine.determinism",
-        "engine.registry",
-        "engine.play",
-        "engine.episode",
-        "engine.failures",
-        "engine.check",
-    ),
-    *(
-        "http.net_dates",
-        "functions.settings",
-        "functions.durable_options",
-        "functions.host_json",
-        "functions.routes",
-        "worker.tracebacks",
-    ),
-    *(
-        "worker.converters",
-        "worker.entry_points",
-        "worker.function_json",
-        "functions.triggers",
-        "dispatch.twilio_sms",
-        "http.answers",
-    ),
-    *("worker.threads", "worker.invoke"),
-    *("hub.records", "hub.file", "hub.taskhub", "hub.inbox", "hub.instances", "http.status_json"),
-    *(
-        "dispatch.watchdog",
-        "dispatch.invocations",
-        "dispatch.activities",
-        "dispatch.outage",
-        "dispatch.dispatcher",
-        "http.messages",
-        "http.refusals",
-        "http.webhooks",
-    ),
-    *("http.callers", "http.bodies", "http.admin", "http.server", "worker.sdk", "host"),
-    *("console", "guard", "stopping", "__main__"),
-)
-PURE = (
-    "http.net_dates",
-    "engine.events",
-    "engine.actions",
-    "engine.determinism",
-    "engine.registry",
-    "engine.play",
-    "engine.episode",
-    "engine.failures",
-)
+# Each room of the host, and what of ours its modules import. A module may import others of its own room.
+ROOMS = {
+    "errors": "",
+    "values": "errors",
+    "clock": "",
+    "engine": "errors values",
+    "hub": "errors values clock engine",
+    "functions": "errors values clock",
+    "worker": "errors values",
+    "dispatch": "errors values clock engine hub functions worker",
+    "http": "errors values clock engine hub functions dispatch worker.protocol",
+    "console": "errors functions",
+    "host": "errors values clock engine hub functions dispatch http worker",
+    "guard": "",
+    "stopping": "guard",
+    "__main__": "errors clock engine functions host console stopping",
+    "__init__": "clock errors host",  # At the first use of a name, so that a worker starts light.
+}
+# Of another room, only these modules may be imported by the rooms that name them.
+DOORS = {"worker": {"dispatch": ("invoke", "loading", "protocol"), "host": ("sdk",)}}
 # Nothing that opens a file, a socket, a thread or a database, or reads a clock.
 HARMLESS = {
     "collections",
@@ -78,6 +45,7 @@ HARMLESS = {
 APP = sorted(folder.parent.name for folder in ROOT.glob("*/function.json"))
 
 HOST_FILES = sorted((ROOT / "durable_host").glob("**/*.py"))
+PURE = [f for f in HOST_FILES if f.parent.name == "engine" and f.stem != "check"]
 SANDBOX_FILES = sorted((ROOT / "sandbox").glob("**/*.py"))
 APP_FILES = sorted(file for name in APP for file in (ROOT / name).glob("**/*.py"))
 
@@ -113,26 +81,29 @@ def texts(file: Path) -> Iterator[str]:
     yield from imports(file)
 
 
-def test_every_module_of_the_host_has_its_place() -> None:
-    files = [file.relative_to(ROOT / "durable_host") for file in HOST_FILES if file.stem != "__init__"]
-
-    assert sorted(ORDER) == sorted(".".join(file.with_suffix("").parts) for file in files)
+def room(file: Path) -> str:
+    return file.relative_to(ROOT / "durable_host").parts[0].removesuffix(".py")
 
 
-@pytest.mark.parametrize("module", ORDER)
-def test_a_module_imports_only_modules_above_it(module: str) -> None:
-    above = set(ORDER[: ORDER.index(module)])
-
-    file = ROOT / "durable_host" / f"{module.replace('.', '/')}.py"
-    own = {name.removeprefix("durable_host.") for name in imports(file) if name.startswith("durable_host.")}
-
-    assert all(name in above or name.rpartition(".")[0] in above for name in own)
+def test_every_module_of_the_host_is_in_a_room() -> None:
+    assert {room(file) for file in HOST_FILES} == ROOMS.keys()
 
 
-@pytest.mark.parametrize("module", PURE)
-def test_where_the_rules_live_nothing_touches_the_world(module: str) -> None:
-    file = ROOT / "durable_host" / f"{module.replace('.', '/')}.py"
+@pytest.mark.parametrize("file", HOST_FILES, ids=lambda file: str(file.relative_to(ROOT / "durable_host")))
+def test_a_module_imports_its_own_room_and_those_that_the_table_names(file: Path) -> None:
+    allowed = ROOMS[room(file)].split()
 
+    for name in imports(file):
+        top, _, module = name.partition(".")
+        if top != "durable_host" or module.split(".")[0] == room(file):
+            continue
+        assert any(module == each or module.startswith(f"{each}.") for each in allowed), f"{file}: {name}"
+        other, *inner = module.split(".")
+        assert inner[:1] == [] or inner[0] in DOORS.get(other, {}).get(room(file), inner[0]), f"{file}: {name}"
+
+
+@pytest.mark.parametrize("file", PURE, ids=lambda file: file.stem)
+def test_where_the_rules_live_nothing_touches_the_world(file: Path) -> None:
     assert top_level(file) <= HARMLESS | {"durable_host"}
 
 
@@ -147,10 +118,22 @@ def test_the_host_knows_no_app() -> None:
         assert not [text for text in texts(file) if any(name in text for name in APP)], file
 
 
-def test_the_host_knows_the_sdk_in_one_module_only() -> None:
-    knowing = [file.stem for file in HOST_FILES if any("azure.durable_functions" in text for text in texts(file))]
+def test_azures_packages_are_known_to_the_worker_alone_and_the_sdks_inside_to_one_module() -> None:
+    knowing = {room(file) for file in HOST_FILES if "azure" in top_level(file)}
+    touching = [file.stem for file in HOST_FILES if any("azure.durable_functions" in text for text in texts(file))]
 
-    assert knowing == ["sdk"]
+    assert knowing == {"worker"}
+    assert touching == ["sdk"]
+
+
+def test_an_outside_service_is_named_only_where_its_output_binding_is_carried_out() -> None:
+    naming = {
+        file.stem
+        for file in HOST_FILES
+        if any(re.search("twilio|github", text, re.IGNORECASE) for text in texts(file))
+    }
+
+    assert naming == {"twilio_sms", "workers"}
 
 
 def test_the_sandbox_knows_neither_and_only_the_command_line_knows_it() -> None:

@@ -1,6 +1,6 @@
 """The activities in flight: started as far as host.json allows, run beside the loop, their results handed in.
 
-Not here: how one is called (`bindings`), and what its result sets off (`dispatcher`).
+Not here: how one is called (`workers`), and what its result sets off (`dispatcher`).
 """
 
 import asyncio
@@ -10,40 +10,31 @@ from datetime import timedelta
 from functools import partial
 
 from durable_host.clock import Clock
-from durable_host.dispatch.invocations import Invocation
-from durable_host.dispatch.watchdog import Watchdog
+from durable_host.dispatch.workers import Worker
 from durable_host.engine import events
 from durable_host.engine.failures import activity_failure
 from durable_host.engine.registry import missing_function
 from durable_host.errors import FunctionFailed, HubError
-from durable_host.functions.triggers import FunctionApp
-from durable_host.hub.inbox import Inbox
 from durable_host.hub.records import Activity
-from durable_host.hub.taskhub import TaskHub
-from durable_host.worker.invoke import Bindings
+from durable_host.hub.writer import Writer
 
 _RETRY = timedelta(seconds=1)
 
 
 class Activities:
-    """Those that wait for a place, and those that run. What a dead host left in its hub runs again."""
+    """Those that wait for a place, and those that run. What a dead host left in its hub runs again.
 
-    def __init__(
-        self,
-        hub: TaskHub,
-        inbox: Inbox,
-        clock: Clock,
-        app: FunctionApp,
-        bindings: Bindings,
-        watchdog: Watchdog,
-    ) -> None:
-        self._hub = hub
-        self._inbox = inbox
+    Args:
+        most: how many may run at once.
+    """
+
+    def __init__(self, writer: Writer, clock: Clock, worker: Worker, most: int) -> None:
+        self._hub = writer.hub
+        self._writer = writer
         self._clock = clock
-        self._app = app
-        self._bindings = bindings
-        self._watchdog = watchdog
-        self._waiting = deque(hub.activities())
+        self._worker = worker
+        self._most = most
+        self._waiting = deque(writer.hub.activities())
         self._running: set[asyncio.Task[None]] = set()
 
     @property
@@ -57,7 +48,7 @@ class Activities:
 
     def start(self) -> None:
         """Start as many as may run at once."""
-        while self._waiting and len(self._running) < self._app.durable.max_activities:
+        while self._waiting and len(self._running) < self._most:
             task = asyncio.create_task(self._run(self._waiting.popleft()))
             self._running.add(task)
             task.add_done_callback(self._done)
@@ -77,21 +68,20 @@ class Activities:
         while True:
             try:
                 change = partial(self._hub.finish_activity, activity, event, self._clock.now())
-                return await self._inbox.submit(change)
+                return await self._writer.submit(change)
             except HubError:
                 await self._clock.sleep_until(self._clock.now() + _RETRY)
 
     async def _result(self, activity: Activity) -> str:
         """The event that the activity ends with."""
-        function = self._app.find(activity.name)
-        if function is None or function not in self._app.activities:
-            text = missing_function(activity.name, "activity", (each.name for each in self._app.activities))
+        function = self._worker.app.find(activity.name)
+        if function is None or function not in self._worker.app.activities:
+            text = missing_function(activity.name, "activity", (each.name for each in self._worker.app.activities))
             return events.task_failed(self._clock.now(), activity.task_id, text, "")
-        invocation = Invocation(function.name, self._clock)
+        invocation = self._worker.begin(function)
         problem = None
         try:
-            with self._watchdog.watching(function.name):
-                result = await self._bindings.run_activity(function, activity.input_text, invocation.id)
+            result = await self._worker.run_activity(function, activity.input_text, invocation.id)
             event = events.task_completed(self._clock.now(), activity.task_id, result)
         except FunctionFailed as failure:
             reason, details = activity_failure(activity.name, failure)

@@ -1,7 +1,7 @@
 """The loop: take what is ready, run it, commit it as one batch, start the activities, and have the clock wait.
 
-Orchestrators run here, inline; activities run beside it and come back through the inbox.
-Not here: what an episode decides (`episode`) and how a function is called (`bindings`).
+Orchestrators run here, inline; activities run beside it and come back through the writer.
+Not here: what an episode decides (`episode`) and how a function is called (`workers`).
 """
 
 import asyncio
@@ -9,27 +9,21 @@ import logging
 import sqlite3
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime, timedelta
-from functools import partial
 
 from durable_host.clock import Clock
 from durable_host.dispatch.activities import Activities
-from durable_host.dispatch.invocations import Invocation
-from durable_host.dispatch.outage import Outage
-from durable_host.dispatch.watchdog import Watchdog
+from durable_host.dispatch.workers import Worker
 from durable_host.engine import events
 from durable_host.engine.actions import Answer, parse_answer, parse_failure
 from durable_host.engine.episode import ChildStart, decide, open_episode, orchestrator_missing
-from durable_host.engine.events import EventType, Status
+from durable_host.engine.events import EventType
 from durable_host.engine.registry import Registry
 from durable_host.errors import FunctionFailed, HostError, HubError, InstanceExists, ProtocolError
-from durable_host.functions.triggers import FunctionApp
-from durable_host.hub.inbox import Inbox
 from durable_host.hub.instances import put_start
-from durable_host.hub.records import Activity, Record, WorkItem
-from durable_host.hub.taskhub import TaskHub
-from durable_host.worker.invoke import Bindings
+from durable_host.hub.records import Activity, Record, Start, WorkItem
+from durable_host.hub.writer import Writer
 
 _BATCH = 32
 _ROUNDS = 10
@@ -47,34 +41,25 @@ class Dispatcher:
 
     def __init__(
         self,
-        hub: TaskHub,
-        inbox: Inbox,
+        writer: Writer,
         clock: Clock,
-        app: FunctionApp,
-        bindings: Bindings,
+        worker: Worker,
+        registry: Registry,
         activities: Activities,
-        watchdog: Watchdog,
         on_episode: OnEpisode | None = None,
     ) -> None:
-        self._hub = hub
-        self._inbox = inbox
+        self._hub = writer.hub
+        self._writer = writer
         self._clock = clock
-        self._app = app
-        self._bindings = bindings
+        self._worker = worker
+        self._registry = registry
         self._activities = activities
-        self._watchdog = watchdog
         self._on_episode = on_episode
-        self._registry = Registry(
-            tuple(function.name for function in app.orchestrators),
-            tuple(each.name for each in app.activities),
-            app.durable.engine,
-        )
         self._running = 0
         self._idle = asyncio.Event()
         self._watched: dict[str, asyncio.Event] = {}
         self._finished: list[str] = []
         self._broken: HostError | None = None
-        self._outage = Outage()
 
     async def run(self) -> None:
         """Work until cancelled. What is in flight then is run again by the next host on this hub."""
@@ -85,7 +70,11 @@ class Dispatcher:
                 self._activities.start()
                 now = self._clock.now()
                 due = self._next_due(now)
-                if self._inbox or self._outage.problem is not None or (due is not None and due <= now):
+                if (
+                    self._writer.has_changes
+                    or self._writer.problem is not None
+                    or (due is not None and due <= now)
+                ):
                     await self._run_batch(now)
                     # Requests and activities come on: what arrives in these rounds of the loop shares a commit.
                     for _ in range(_ROUNDS):
@@ -95,7 +84,7 @@ class Dispatcher:
         except Exception as error:
             # A bug of this host. Nobody may go on waiting for it.
             self._broken = HostError(f"The host has stopped working ({type(error).__name__}: {error}).")
-            self._inbox.close(self._broken)
+            self._writer.close(self._broken)
             for event in (self._idle, *self._watched.values()):
                 event.set()
             raise
@@ -112,7 +101,7 @@ class Dispatcher:
     @property
     def problem(self) -> HubError | None:
         """Why the hub cannot be written now; None when it can."""
-        return self._outage.problem
+        return self._writer.problem
 
     async def _rest(self, due: datetime | None) -> None:
         is_idle = self._running == 0 and not self._activities.are_running
@@ -127,7 +116,7 @@ class Dispatcher:
         while True:
             self._idle.clear()
             await self._told(self._idle)
-            if self._outage.problem is None:
+            if self._writer.problem is None:
                 return
 
     async def _settle(self) -> None:
@@ -135,8 +124,8 @@ class Dispatcher:
         self._idle.clear()
         self._clock.wake.set()
         await self._told(self._idle)
-        if self._outage.problem is not None:
-            raise self._outage.problem
+        if self._writer.problem is not None:
+            raise self._writer.problem
 
     async def finished(self, instance_id: str) -> None:
         """Return when an instance that is live has come to its end."""
@@ -172,54 +161,33 @@ class Dispatcher:
     async def _skip_to(self, at: datetime) -> None:
         """Jump, and return when idle again. A batch goes with it: it keeps how far the clock is ahead."""
         self._clock.skip_to(at)
-        await self._inbox.submit(lambda: None)
+        await self._writer.submit(lambda: None)
         await self._settle()
 
     @contextmanager
-    def working(self, name: str) -> Iterator[None]:
-        """Count an HTTP function of this name as running while the block lasts."""
+    def working(self) -> Iterator[None]:
+        """Count an HTTP function as running while the block lasts."""
         self._running += 1
         try:
-            with self._watchdog.watching(name):
-                yield
+            yield
         finally:
             self._running -= 1
             self._clock.wake.set()
 
     async def _run_batch(self, now: datetime) -> None:
-        """One transaction: the episodes that are due, then callers' changes. Answers leave once it is on disk."""
-        changes = self._inbox.take(_BATCH)
-        outcomes: list[Callable[[], None]] = []
+        """One transaction: the episodes that are due, and callers' changes. Answers leave once it is on disk."""
         activities: list[Activity] = []
         self._finished = []
         try:
-            if self._outage.problem is not None:
-                self._hub.try_write()  # While that fails, no function is called in vain.
-            with self._hub.batch():
-                self._hub.save_skipped(self._clock.skipped)
+            with self._writer.batch():
                 # First, so that a start is on disk, and its caller told, before its first episode runs.
                 for item in self._hub.due(now, _BATCH):
                     activities += self._run_orchestrator(item)
-                for change, done in changes:
-                    try:
-                        with self._hub.change():
-                            outcomes.append(partial(_answer, done, change(), None))
-                    except HostError as error:
-                        outcomes.append(partial(_answer, done, None, error))
-        except (sqlite3.Error, HubError) as error:
-            problem = self._outage.begin(error)
-            with suppress(sqlite3.Error, HubError):
-                # Where only the sync has failed, the log holds what is refused now: write over it.
-                self._hub.try_write()
-            for _, done in changes:
-                _answer(done, None, problem)
+        except HubError:
             self._idle.set()
             await self._clock.wait(None, False)
             return
-        self._outage.end()
         self._activities.add(activities)
-        for answer in outcomes:
-            answer()
         for instance_id in self._finished:
             if instance_id in self._watched:
                 self._watched.pop(instance_id).set()
@@ -262,14 +230,13 @@ class Dispatcher:
 
     def _call(self, record: Record, context: str) -> Answer:
         """Call the orchestrator function and parse what it says."""
-        function = self._app.find(record.name)
+        function = self._worker.app.find(record.name)
         if function is None or function.name not in self._registry.orchestrators:
             return orchestrator_missing(record.name, self._registry)
-        invocation = Invocation(function.name, self._clock)
+        invocation = self._worker.begin(function)
         told: str | FunctionFailed
         try:
-            with self._watchdog.watching(function.name):
-                text = told = self._bindings.run_orchestrator(function, context, invocation.id)
+            text = told = self._worker.run_orchestrator(function, context, invocation.id)
             answer = parse_answer(text)
         except FunctionFailed as failure:
             told = failure
@@ -293,28 +260,5 @@ class Dispatcher:
             event = events.sub_orchestration_failed(now, parent.task_id, reason, None)
             self._hub.deliver(parent.instance_id, parent.execution_id, now, event)
             return
-        record = Record(
-            id=child.instance_id,
-            name=child.name,
-            execution_id=uuid.uuid4().hex,
-            status=Status.Pending,
-            input_text=child.input_text,
-            output=None,
-            custom_status=None,
-            version=child.version,
-            parent=parent,
-            generation=0 if old is None else old.generation + 1,
-            created_at=now,
-            updated_at=now,
-        )
-        put_start(self._hub, record, None)
-
-
-def _answer(done: "asyncio.Future[object]", value: object, error: HostError | None) -> None:
-    """Tell the caller who submitted a change, unless it has gone."""
-    if done.done():
-        return
-    if error is None:
-        done.set_result(value)
-    else:
-        done.set_exception(error)
+        start = Start(child.instance_id, child.name, uuid.uuid4().hex, child.input_text, child.version, parent)
+        put_start(self._hub, start, now)

@@ -4,57 +4,50 @@ Not here: any other way of sending an SMS (an app's own code with Twilio's clien
 Source: azure-webjobs-sdk-extensions, Twilio 3.0.2: TwilioExtensionConfigProvider, TwilioSmsMessageAsyncCollector.
 """
 
+import base64
 import json
-import logging
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 from urllib.parse import quote
 
-import requests
-from requests.auth import HTTPBasicAuth
+import aiohttp
 
 from durable_host.errors import AppError, FunctionFailed
 from durable_host.functions.settings import resolve, setting
 from durable_host.values import pick
 
+BINDING_TYPE = "twilioSms"
 _URL = "https://api.twilio.com"
 _TIMEOUT_S = 10
+_LARGEST = 65_536  # Bytes; what Twilio says of an error has some hundred.
 # Keys of a message besides to, from and body; Twilio's parameter has the first letter in upper case.
-_OPTIONS = (
-    *("mediaUrl", "statusCallback", "messagingServiceSid", "applicationSid", "forceDelivery", "validityPeriod"),
-    *(
-        "provideFeedback",
-        "maxPrice",
-        "attempt",
-        "smartEncoded",
-        "shortenUrls",
-        "sendAt",
-        "sendAsMms",
-        "contentSid",
-    ),
-    *("contentVariables", "contentRetention", "addressRetention", "persistentAction", "scheduleType"),
+_OPTIONS = re.findall(
+    r"\w+",
+    "mediaUrl statusCallback messagingServiceSid applicationSid forceDelivery validityPeriod provideFeedback "
+    "maxPrice attempt smartEncoded shortenUrls sendAt sendAsMms contentSid contentVariables contentRetention "
+    "addressRetention persistentAction scheduleType",
 )
 
 
-def send(binding: Mapping[str, Any], value: object, defaults: Mapping[str, Any]) -> None:
-    """Sends one SMS for each message in a value. Blocks, so call it in a thread.
+async def send(binding: Mapping[str, Any], value: object, extensions: Mapping[str, Any]) -> None:
+    """Sends one SMS for each message in a value.
 
     Args:
         binding: the binding's keys in function.json.
         value: JSON text of an object with to, body and more, or of a list of such; or the like already parsed.
-        defaults: `extensions.twilio` of host.json.
+        extensions: of host.json; `twilio` there has defaults.
 
     Raises: FunctionFailed, without a phone number, SID or token in its text. A wrong message stops the sending of
         any, one that Twilio refuses those after it.
     """
+    found = pick(extensions, "twilio")
+    defaults = found if isinstance(found, dict) else {}
     sid = _credential(binding, defaults, "AccountSid", "AccountSID")
     token = _credential(binding, defaults, "AuthToken", "AuthToken")
     forms = [_form(message, binding, defaults) for message in _messages(value)]
-    # urllib3's debug lines hold the URL, and so the SID.
-    logging.getLogger("urllib3").setLevel(logging.WARNING)
     for form in forms:
-        _post(f"{_server()}/2010-04-01/Accounts/{quote(sid, safe='')}/Messages.json", (sid, token), form)
+        await _post(f"{_server()}/2010-04-01/Accounts/{quote(sid, safe='')}/Messages.json", (sid, token), form)
 
 
 def masked(number: str) -> str:
@@ -79,15 +72,19 @@ def _form(message: Mapping[str, Any], binding: Mapping[str, Any], defaults: Mapp
     form = {"To": pick(message, "to")}
     for key in ("from", "body"):
         form[key.capitalize()] = pick(message, key) or _resolved(binding, key) or pick(defaults, key)
-    form |= {key[0].upper() + key[1:]: _parameter(pick(message, key)) for key in _OPTIONS}
+    form |= {key[0].upper() + key[1:]: pick(message, key) for key in _OPTIONS}
     for name in ("To", "From", "Body"):
         if not form[name] and not (name == "From" and form["MessagingServiceSid"]):
             _refuse(f"A '{name}'{'' if name == 'Body' else ' number'} must be specified for the message.")
-    return {name: parameter for name, parameter in form.items() if parameter is not None}
+    return form
 
 
-def _parameter(value: Any) -> Any:
-    return str(value).lower() if isinstance(value, bool) else value
+def _encoded(form: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """A name for each value; of a list, for each element."""
+    pairs = [
+        (name, each) for name, value in form.items() for each in (value if isinstance(value, list) else [value])
+    ]
+    return [(n, str(v).lower() if isinstance(v, bool) else str(v)) for n, v in pairs if v is not None]
 
 
 def _resolved(binding: Mapping[str, Any], key: str) -> str | None:
@@ -125,27 +122,27 @@ def _server() -> str:
     return url
 
 
-def _post(url: str, credentials: tuple[str, str], form: Mapping[str, Any]) -> None:
+async def _post(url: str, credentials: tuple[str, str], form: Mapping[str, Any]) -> None:
     """Raises: FunctionFailed that quotes nothing of Twilio's text, which holds the whole number."""
     to = masked(str(form["To"]))
-    # As bytes: requests would encode text as Latin-1, and fail at other letters.
-    auth = HTTPBasicAuth(*(part.encode() for part in credentials))
+    headers = {"Authorization": f"Basic {base64.b64encode(':'.join(credentials).encode()).decode()}"}
     try:
-        answer = requests.post(url, data=form, auth=auth, timeout=_TIMEOUT_S, allow_redirects=False)
-    except requests.RequestException as error:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(_TIMEOUT_S), trust_env=True) as session,
+            session.post(url, data=_encoded(form), headers=headers, allow_redirects=False) as answer,
+        ):
+            status, code = answer.status, _error_code(await answer.content.read(_LARGEST))
+    except (aiohttp.ClientError, TimeoutError) as error:
         problem = f"Twilio did not answer for the SMS to {to} ({type(error).__name__})."
         raise FunctionFailed("ApiConnectionException", problem) from None
-    if answer.status_code // 100 != 2:
-        code = _error_code(answer)
+    if status // 100 != 2:
         more = f", error {code}: https://www.twilio.com/docs/errors/{code}" if code else ""
-        raise FunctionFailed(
-            "ApiException", f"Twilio did not take the SMS to {to} (HTTP {answer.status_code}{more})."
-        )
+        raise FunctionFailed("ApiException", f"Twilio did not take the SMS to {to} (HTTP {status}{more}).")
 
 
-def _error_code(answer: requests.Response) -> int | None:
+def _error_code(answer: bytes) -> int | None:
     try:
-        code = answer.json()["code"]
+        code = json.loads(answer)["code"]
     except (ValueError, LookupError, TypeError):
         return None
     return code if isinstance(code, int) else None

@@ -1,6 +1,6 @@
 """What the engine knows of an app: the names that may be called, and host.json's options.
 
-Not here: reading them (`durable_options`, `functions`).
+Not here: reading them (`functions`).
 """
 
 from collections.abc import Callable, Iterable

@@ -1,32 +1,29 @@
-"""Loads a function app: a folder with host.json and one folder for each function.
+"""A function app as the host knows it: a folder with host.json and one folder for each function.
 
-Not here: one function.json (`function_json`), its settings (`settings`), calling its functions (`bindings`).
+Not here: one function.json (`function_json`), its settings (`settings`), its code (the worker's).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from durable_host.errors import AppError, one_line
-from durable_host.functions.durable_options import DurableOptions
-from durable_host.functions.host_json import HostJson, read_host_json
+from durable_host.errors import AppError, FunctionFailed, one_line
+from durable_host.functions.function_json import Function, InError, read_function
+from durable_host.functions.host_json import DurableOptions, HostJson, read_host_json
 from durable_host.functions.settings import disabled_functions
 from durable_host.values import pick, read_object
-from durable_host.worker.entry_points import AppCode, fit
-from durable_host.worker.function_json import Function, InError, read_function
-from durable_host.worker.tracebacks import failed, failed_import
 
 
 @dataclass(frozen=True)
 class FunctionApp:
-    """A loaded function app.
+    """A function app.
 
     Args:
         route_prefix: what stands before each route, "" for nothing.
         durable: what host.json says of the durable extension.
-        twilio: what host.json says for all twilioSms bindings.
+        extensions: what host.json says of all extensions.
         functions: those that are listed, by name without regard to letter case; routes are tried in this order.
         index_errors: (name, reason) of functions that are not listed: "The 'NAME' function is in error: REASON".
         warnings: lines for the user.
@@ -35,11 +32,10 @@ class FunctionApp:
     root: Path
     route_prefix: str
     durable: DurableOptions
-    twilio: Mapping[str, Any]
+    extensions: Mapping[str, Any]
     functions: tuple[Function, ...]
     index_errors: tuple[tuple[str, str], ...]
     warnings: tuple[str, ...]
-    code: AppCode
 
     def find(self, name: str) -> Function | None:
         """The function of this name in any letter case."""
@@ -72,19 +68,23 @@ class FunctionApp:
                     return function, values
         return None
 
-    def unload(self) -> None:
-        """Forgets the app's modules and takes its root off sys.path; a second call does nothing."""
-        self.code.unload()
+    def with_errors(self, errors: Mapping[str, FunctionFailed]) -> "FunctionApp":
+        """The app once the worker has loaded it: `errors` of those functions that it could not load, by name."""
+        functions = tuple(replace(each, load_error=errors.get(each.name)) for each in self.functions)
+        return replace(self, functions=functions)
 
     @cached_property
     def _by_name(self) -> Mapping[str, Function]:
         return {function.name.lower(): function for function in self.functions}
 
 
-def load_app(root: Path) -> FunctionApp:
-    """Reads and imports a function app; its settings must be in the environment by then.
+def read_app(root: Path, outputs: Collection[str] = ()) -> FunctionApp:
+    """Reads what a function app declares; its settings must be in the environment by then.
 
-    A function whose function.json is wrong is in `index_errors`; one whose code is wrong has a `load_error`.
+    Args:
+        outputs: the types of output bindings that the host carries out.
+
+    A function whose function.json is wrong is in `index_errors`.
     Raises: AppError for what makes a start impossible.
     Source: azure-functions-host 4.1037, HostFunctionMetadataProvider, FunctionDescriptorProvider, ScriptHost.
     """
@@ -109,41 +109,22 @@ def load_app(root: Path) -> FunctionApp:
         if host.only is not None and folder.name.lower() not in host.only:
             continue
         try:
-            function = read_function(folder, document, host.route_prefix, disabled)
+            function = read_function(folder, document, host.route_prefix, outputs, disabled)
             _check_route(function, functions)
         except InError as error:
             errors[folder.name] = one_line(str(error))
         else:
             functions.append(function)
     _check_any(root, documents, functions, errors)
-    code = AppCode(root)
-    try:
-        loaded = tuple(_loaded(function, code) for function in functions)
-    except BaseException:
-        code.unload()
-        raise
     return FunctionApp(
         root=root,
         route_prefix=host.route_prefix,
         durable=host.durable,
-        twilio=host.twilio,
-        functions=loaded,
+        extensions=host.extensions,
+        functions=tuple(functions),
         index_errors=tuple(errors.items()),
         warnings=(*host.warnings, *_warnings(host, documents, functions)),
-        code=code,
     )
-
-
-def _loaded(function: Function, code: AppCode) -> Function:
-    try:
-        main = code.callable_of(function.name, function.script, function.entry_point)
-        bindings = {b.name: (b.type, b.direction) for b in function.bindings}
-        return replace(function, entry=fit(function.name, main, bindings))
-    except ImportError as error:
-        return replace(function, load_error=failed_import(error))
-    # The app's own code runs here: it may raise anything, sys.exit() included.
-    except (Exception, SystemExit) as error:  # noqa: BLE001
-        return replace(function, load_error=failed(error))
 
 
 def _check_route(function: Function, earlier: Sequence[Function]) -> None:
@@ -179,7 +160,7 @@ def _warnings(
         )
     bindings = [(function, binding) for function in functions for binding in function.bindings]
     if not host.has_bundle and any(b.type not in ("httpTrigger", "http") for _, b in bindings):
-        warnings.append("host.json has no extensionBundle: on Azure, durable and twilioSms bindings need one.")
+        warnings.append("host.json has no extensionBundle: on Azure, bindings other than HTTP need one.")
     warnings += [
         f"{function.name}: Azure's host before 4.1038 refuses the underscore in binding name '{binding.name}'."
         for function, binding in bindings

@@ -9,9 +9,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 from durable_host.errors import AppError
+from durable_host.functions.function_json import Function
 from durable_host.functions.triggers import FunctionApp
 from durable_host.values import JSON, read_object
-from durable_host.worker.function_json import Function
 
 
 def functions_json(app: FunctionApp, host: str) -> JSON:

@@ -1,44 +1,37 @@
 """The host's one port: HTTP functions by route, the durable HTTP API, the functions, the clock, the dashboard.
 
 Not here: who may call (`callers`), what of a body is read (`bodies`), and what an answer says (`webhooks`,
-`admin`, `bindings`).
+`admin`, `clock_api`).
 """
 
 import asyncio
-import json
 import logging
 import socket
 import sqlite3
-from datetime import MAXYEAR, timedelta
 from pathlib import Path
 from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from durable_host.clock import Clock
 from durable_host.dispatch.dispatcher import Dispatcher
-from durable_host.dispatch.invocations import Invocation
+from durable_host.dispatch.workers import Worker
 from durable_host.errors import FunctionFailed, HubError
-from durable_host.functions.triggers import FunctionApp
+from durable_host.functions.function_json import Function
 from durable_host.http.admin import function_json, functions_json
 from durable_host.http.bodies import Bodies
 from durable_host.http.callers import Callers
+from durable_host.http.clock_api import ClockApi
 from durable_host.http.messages import WebhookRequest
 from durable_host.http.webhooks import BASE, RPC_BASE, Webhooks
-from durable_host.hub.taskhub import TaskHub
-from durable_host.values import JSON, compact, stamp
-from durable_host.worker.function_json import Function
-from durable_host.worker.invoke import Bindings, HttpCall
+from durable_host.values import JSON, compact
+from durable_host.worker.protocol import HttpCall
 
 _LINGER_S = 1  # For what a refused caller is still sending, so that it reads why.
 _SEND_S = 30
 _FUNCTIONS = "/admin/functions"
 _SANDBOX = "/durable-host/sandbox"
 _CLOCK = "/durable-host/clock"
-_CLOCK_USAGE = 'Send {"skip": "next"}, or {"advance_seconds": N} with N of 0 to ten years.'
-_SKIP_TIMEOUT_S = 30
 _SHUTDOWN_S = 0.001  # To aiohttp, 0 means to wait for ever.
-_LONGEST_ADVANCE_S = 10 * 366 * 86_400
 _DASHBOARD = Path(__file__).parent / "dashboard"
 _CONTENT_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _PAGE_HEADERS = {
@@ -55,34 +48,36 @@ log = logging.getLogger(__name__)
 
 
 class Server:
-    """Serves a hub and an app on a bound socket, from `start` until `stop`.
+    """Serves a hub and an app, from `start` until `stop`.
 
     Args:
-        receive_s: for the head of a request, and again for its body; between two requests too.
+        key: the hub's, for callers from beyond this machine.
         sandbox_url: whose page the dashboard may show in a frame, if any.
     """
 
     def __init__(
         self,
-        listener: socket.socket,
-        app: FunctionApp,
-        bindings: Bindings,
+        worker: Worker,
         webhooks: Webhooks,
         dispatcher: Dispatcher,
-        clock: Clock,
-        hub: TaskHub,
-        receive_s: float,
+        clock_routes: ClockApi,
+        key: str,
         sandbox_url: str | None,
     ) -> None:
-        self._listener = listener
-        self._app = app
-        self._bindings = bindings
+        self._worker = worker
         self._webhooks = webhooks
         self._dispatcher = dispatcher
-        self._clock = clock
-        self._hub = hub
+        self._clock_routes = clock_routes
+        self._key = key
         self._sandbox_url = sandbox_url
-        self._callers = Callers(listener.getsockname()[0], hub.key)
+
+    async def start(self, listener: socket.socket, receive_s: float) -> None:
+        """Begin to answer on a bound socket; what came since it was bound has waited.
+
+        Args:
+            receive_s: for the head of a request, and again for its body; between two requests too.
+        """
+        self._callers = Callers(listener.getsockname()[0], self._key)
         self._bodies = Bodies(receive_s)
         answers = web.Server(
             self._answer,
@@ -94,11 +89,8 @@ class Server:
             lingering_time=_LINGER_S,
         )
         self._runner = web.ServerRunner(answers, handle_signals=False, shutdown_timeout=_SHUTDOWN_S)
-
-    async def start(self) -> None:
-        """Begin to answer; what came since the socket was bound has waited."""
         await self._runner.setup()
-        await web.SockSite(self._runner, self._listener, backlog=512).start()
+        await web.SockSite(self._runner, listener, backlog=512).start()
 
     async def stop(self) -> None:
         """Stop answering, without waiting for what is in progress."""
@@ -137,11 +129,11 @@ class Server:
             return await self._clock_api(request, query)
         if lower == _SANDBOX:
             return self._sandbox_api(request, query)
-        found = self._app.match(request.method, path)
+        found = self._worker.app.match(request.method, path)
         if found is not None and not lower.startswith("/runtime/webhooks/"):
             function, route_values = found
             return await self._function(request, function, route_values, query)
-        return self._page(path) if request.method == "GET" else web.Response(status=404)
+        return _page(path, self._sandbox_url) if request.method == "GET" else web.Response(status=404)
 
     async def _durable_api(self, request: web.BaseRequest, base: str, path: str, query: str) -> web.Response:
         is_rpc = base == RPC_BASE
@@ -165,7 +157,8 @@ class Server:
             return web.Response(status=401, headers={"WWW-Authenticate": "Bearer"})
         if request.method != "GET":
             return web.Response(status=404)
-        answer = function_json(self._app, name, request.host) if name else functions_json(self._app, request.host)
+        app = self._worker.app
+        answer = function_json(app, name, request.host) if name else functions_json(app, request.host)
         return web.Response(status=404) if answer is None else _json(200, answer)
 
     async def _clock_api(self, request: web.BaseRequest, query: str) -> web.Response:
@@ -173,42 +166,13 @@ class Server:
             return web.Response(status=401)
         if request.method == "POST":
             async with self._bodies.read(request) as body:
-                problem = await self._move_clock(body)
-            if problem is not None:
-                return problem
-        elif request.method != "GET":
-            return web.Response(status=404)
-        now = self._clock.now()
-        due = self._hub.next_timer(now)
-        state = {
-            "now": stamp(now),
-            "next": due and stamp(due),
-            "skipped_seconds": self._clock.skipped.total_seconds(),
-        }
-        return _json(200, state)
+                return _json(*await self._clock_routes.move(body))
+        return _json(*self._clock_routes.state()) if request.method == "GET" else web.Response(status=404)
 
     def _sandbox_api(self, request: web.BaseRequest, query: str) -> web.Response:
         if not self._callers.may_call(request, query):
             return web.Response(status=401)
         return _json(200, {"url": self._sandbox_url}) if request.method == "GET" else web.Response(status=404)
-
-    async def _move_clock(self, body: bytes) -> web.Response | None:
-        """Do what the request says; the error when it cannot be done."""
-        wish = _clock_request(body)
-        if wish is None:
-            return _json(400, {"error": _CLOCK_USAGE})
-        try:
-            async with asyncio.timeout(_SKIP_TIMEOUT_S):
-                if isinstance(wish, timedelta):
-                    await self._dispatcher.advance(wish)
-                elif await self._dispatcher.skip() is None:
-                    return _json(409, {"error": "No timer is waiting, so there is nothing to skip to."})
-        except OverflowError:
-            return _json(400, {"error": f"{_CLOCK_USAGE} The clock ends with the year {MAXYEAR}."})
-        except TimeoutError:
-            text = f"Functions have been running for {_SKIP_TIMEOUT_S} s; time is skipped only when none is."
-            return _json(409, {"error": text})
-        return None
 
     async def _function(
         self, request: web.BaseRequest, function: Function, route_values: dict[str, str], query: str
@@ -229,10 +193,10 @@ class Server:
 
     async def _run(self, function: Function, call: HttpCall) -> web.Response:
         reason = "This function was programmatically called via the host APIs."
-        invocation = Invocation(function.name, self._clock, reason)
-        with self._dispatcher.working(function.name):
+        invocation = self._worker.begin(function, reason)
+        with self._dispatcher.working():
             try:
-                answer = await self._bindings.run_http(function, call, invocation.id)
+                answer = await self._worker.run_http(function, call, invocation.id)
             except FunctionFailed as failure:
                 problem = self._dispatcher.problem
                 if problem is None:
@@ -248,18 +212,19 @@ class Server:
             response.headers.add(name, value)
         return response
 
-    def _page(self, path: str) -> web.Response:
-        """A file of the dashboard, by a name that is in its folder, so that no path leads out of it."""
-        name = "index.html" if path == "/" else path.removeprefix("/dashboard/")
-        file = next((each for each in _DASHBOARD.iterdir() if each.name == name), None)
-        if file is None or file.suffix not in _CONTENT_TYPES:
-            return web.Response(status=404)
-        frames = self._sandbox_url or "'none'"
-        return web.Response(
-            text=file.read_text(encoding="utf-8"),
-            content_type=_CONTENT_TYPES[file.suffix],
-            headers={name: value.format(frames=frames) for name, value in _PAGE_HEADERS.items()},
-        )
+
+def _page(path: str, sandbox_url: str | None) -> web.Response:
+    """A file by a name that is in the folder, so no path leads out of it. The page may frame the sandbox's."""
+    name = "index.html" if path == "/" else path.removeprefix("/dashboard/")
+    file = next((each for each in _DASHBOARD.iterdir() if each.name == name), None)
+    if file is None or file.suffix not in _CONTENT_TYPES:
+        return web.Response(status=404)
+    frames = sandbox_url or "'none'"
+    return web.Response(
+        text=file.read_text(encoding="utf-8"),
+        content_type=_CONTENT_TYPES[file.suffix],
+        headers={name: value.format(frames=frames) for name, value in _PAGE_HEADERS.items()},
+    )
 
 
 async def _send(request: web.BaseRequest, response: web.StreamResponse) -> None:
@@ -273,20 +238,6 @@ async def _send(request: web.BaseRequest, response: web.StreamResponse) -> None:
             request.transport.abort()
     except ConnectionError:
         pass  # The caller has gone.
-
-
-def _clock_request(body: bytes) -> str | timedelta | None:
-    """What a POST to the clock asks for: "next", or a span; None when it is neither."""
-    try:
-        wish = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    match wish:
-        case {"skip": "next", **rest} if not rest:
-            return "next"
-        case {"advance_seconds": int() | float() as seconds, **rest} if not rest and not isinstance(seconds, bool):
-            return timedelta(seconds=seconds) if 0 <= seconds <= _LONGEST_ADVANCE_S else None
-    return None
 
 
 def _json(status: int, value: JSON) -> web.Response:

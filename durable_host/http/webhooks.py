@@ -16,7 +16,7 @@ from urllib.parse import quote_plus, unquote, unquote_plus
 from durable_host.clock import Clock
 from durable_host.engine.events import Status
 from durable_host.errors import HostError, InstanceFinished
-from durable_host.functions.durable_options import DurableOptions
+from durable_host.functions.host_json import DurableOptions
 from durable_host.http.messages import (
     WRONG,
     Query,

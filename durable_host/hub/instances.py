@@ -17,10 +17,9 @@ from durable_host.clock import Clock
 from durable_host.engine import events
 from durable_host.engine.events import EventType, Status
 from durable_host.errors import InstanceExists, InstanceFinished, InstanceNotFound, NotAllowed
-from durable_host.functions.durable_options import DurableOptions
-from durable_host.hub.inbox import Inbox
-from durable_host.hub.records import Filter, Record
+from durable_host.hub.records import Filter, Record, Start
 from durable_host.hub.taskhub import TaskHub
+from durable_host.hub.writer import Writer
 from durable_host.values import JSON, compact
 
 _PURGED_AT_ONCE = 100  # So that a purge of 100,000 instances holds up nobody else.
@@ -34,13 +33,19 @@ log = logging.getLogger(__name__)
 
 
 class Instances:
-    """The operations on a hub's instances."""
+    """The operations on a hub's instances.
 
-    def __init__(self, hub: TaskHub, inbox: Inbox, clock: Clock, options: DurableOptions) -> None:
-        self._options = options
-        self._hub = hub
-        self._inbox = inbox
+    Args:
+        replaces_live: a start ends a live instance of its id, and does not fail.
+        default_version: of starts that name none.
+    """
+
+    def __init__(self, writer: Writer, clock: Clock, replaces_live: bool, default_version: str | None) -> None:
+        self._hub = writer.hub
+        self._writer = writer
         self._clock = clock
+        self._replaces_live = replaces_live
+        self._default_version = default_version
 
     def get(self, instance_id: str) -> Record:
         """An instance's row.
@@ -76,56 +81,39 @@ class Instances:
         Raises: InstanceExists when one of that id is live; NotAllowed when the id is too long.
         Source: start_extension_api, duplicates, j_any_state, l_id_limit.
         """
-        started_id = instance_id or uuid.uuid4().hex
-        execution_id = execution_id or str(uuid.uuid4())
-        await self._replace(started_id, lambda: self._start(name, input_text, started_id, version, execution_id))
-        return started_id
+        start = Start(
+            instance_id or uuid.uuid4().hex,
+            name,
+            execution_id or str(uuid.uuid4()),
+            input_text,
+            self._default_version if version is None else version,
+        )
+        await self._replace(start.instance_id, lambda: self._start(start))
+        return start.instance_id
 
     async def _replace(self, instance_id: str, start: Callable[[], None]) -> None:
         """Start an instance; when host.json allows it, a live one of its id is terminated first."""
         while True:
             try:
-                return await self._inbox.submit(start)
+                return await self._writer.submit(start)
             except InstanceExists as problem:
-                if not self._options.replaces_live:
+                if not self._replaces_live:
                     raise
                 reason = _MADE_WAY.format(instance_id, problem.runtime_status)
             with suppress(InstanceFinished, InstanceNotFound):
                 await self.terminate(instance_id, reason)
             while (record := self._hub.record(instance_id)) is not None and not record.status.is_terminal:
-                await self._inbox.submit(lambda: None)  # The episode that ends it runs in one of the next batches.
+                await self._writer.submit(
+                    lambda: None
+                )  # The episode that ends it runs in one of the next batches.
 
-    def _start(
-        self,
-        name: str,
-        input_text: str | None,
-        instance_id: str,
-        version: str | None,
-        execution_id: str,
-        source_id: str | None = None,
-    ) -> None:
-        if len(instance_id.encode("utf-16-le", "surrogatepass")) // 2 > _LONGEST_ID:
+    def _start(self, start: Start) -> None:
+        if len(start.instance_id.encode("utf-16-le", "surrogatepass")) // 2 > _LONGEST_ID:
             raise NotAllowed(f"An instance id has at most {_LONGEST_ID} characters; this one is longer.")
-        old = self._hub.record(instance_id)
+        old = self._hub.record(start.instance_id)
         if old is not None and not old.status.is_terminal:
             raise InstanceExists(old.status.name)
-        now = self._clock.now()
-        generation = 0 if old is None else old.generation + 1
-        record = Record(
-            id=instance_id,
-            name=name,
-            execution_id=execution_id,
-            status=Status.Pending,
-            input_text=input_text,
-            output=None,
-            custom_status=None,
-            version=self._options.engine.default_version if version is None else version,
-            parent=None,
-            generation=generation,
-            created_at=now,
-            updated_at=now,
-        )
-        put_start(self._hub, record, generation, source_id)
+        put_start(self._hub, start, self._clock.now())
 
     async def raise_event(self, instance_id: str, name: str, input_text: str) -> None:
         """Send an external event; `input_text` is compact JSON.
@@ -173,7 +161,7 @@ class Instances:
             now = self._clock.now()
             self._hub.deliver(instance_id, None, now, event(now))
 
-        await self._inbox.submit(send)
+        await self._writer.submit(send)
 
     def _live(self, instance_id: str) -> Record:
         record = self.get(instance_id)
@@ -192,9 +180,17 @@ class Instances:
         def restart() -> None:
             record = self.get(instance_id)
             input_text = record.input_text or "null"
-            source_id = None if started_id == instance_id else instance_id
             new_version = record.version if version is None else version
-            self._start(record.name, input_text, started_id, new_version, uuid.uuid4().hex, source_id)
+            self._start(
+                Start(
+                    started_id,
+                    record.name,
+                    uuid.uuid4().hex,
+                    input_text,
+                    self._default_version if new_version is None else new_version,
+                    source_id=None if started_id == instance_id else instance_id,
+                )
+            )
 
         await self._replace(started_id, restart)
         return started_id
@@ -205,7 +201,7 @@ class Instances:
         Raises: InstanceNotFound; NotAllowed when it has not failed.
         Source: rewind.
         """
-        await self._inbox.submit(lambda: self._rewind(instance_id, reason))
+        await self._writer.submit(lambda: self._rewind(instance_id, reason))
 
     def _rewind(self, instance_id: str, reason: str | None) -> None:
         record = self.get(instance_id)
@@ -234,7 +230,7 @@ class Instances:
         Raises: InstanceNotFound; NotAllowed when it is live.
         Source: purge.
         """
-        await self._inbox.submit(lambda: self._purge(instance_id))
+        await self._writer.submit(lambda: self._purge(instance_id))
 
     def _purge(self, instance_id: str) -> None:
         record = self.get(instance_id)
@@ -255,7 +251,7 @@ class Instances:
         purged: Counter[Status] = Counter()
         for start in range(0, len(ids), _PURGED_AT_ONCE):
             chunk = ids[start : start + _PURGED_AT_ONCE]
-            purged += await self._inbox.submit(lambda chunk=chunk: self._delete(chunk, statuses))  # type: ignore[misc]
+            purged += await self._writer.submit(lambda chunk=chunk: self._delete(chunk, statuses))  # type: ignore[misc]
         live = ", ".join(f"{count} {status.name}" for status, count in purged.items() if not status.is_terminal)
         if live:
             log.warning("Purged %d instances, live ones among them: %s", purged.total(), live)
@@ -269,24 +265,38 @@ class Instances:
         return Counter(record.status for record in purged)
 
 
-def put_start(hub: TaskHub, record: Record, generation: int | None, source_id: str | None = None) -> None:
-    """Store a new instance and the message that starts it. `generation` is what its ExecutionStarted says.
-
-    `source_id` is the instance that it restarts under another id.
-    """
-    hub.put_instance(record)
-    event = events.execution_started(
-        record.created_at,
-        instance_id=record.id,
-        execution_id=record.execution_id,
-        name=record.name,
-        input_text=record.input_text,
-        generation=generation,
-        version=record.version,
-        parent=record.parent,
-        source_id=source_id,
+def put_start(hub: TaskHub, start: Start, now: datetime) -> None:
+    """Store a new instance, and the message that starts it; a finished one of its id is replaced."""
+    old = hub.record(start.instance_id)
+    generation = 0 if old is None else old.generation + 1
+    hub.put_instance(
+        Record(
+            id=start.instance_id,
+            name=start.name,
+            execution_id=start.execution_id,
+            status=Status.Pending,
+            input_text=start.input_text,
+            output=None,
+            custom_status=None,
+            version=start.version,
+            parent=start.parent,
+            generation=generation,
+            created_at=now,
+            updated_at=now,
+        )
     )
-    hub.deliver(record.id, record.execution_id, record.created_at, event)
+    event = events.execution_started(
+        now,
+        instance_id=start.instance_id,
+        execution_id=start.execution_id,
+        name=start.name,
+        input_text=start.input_text,
+        generation=generation if start.parent is None else None,
+        version=start.version,
+        parent=start.parent,
+        source_id=start.source_id,
+    )
+    hub.deliver(start.instance_id, start.execution_id, now, event)
 
 
 def _failed_children(history: list[JSON]) -> list[str]:

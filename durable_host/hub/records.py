@@ -34,6 +34,24 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class Start:
+    """An instance to be made.
+
+    Args:
+        parent: of a sub-orchestration.
+        source_id: the instance that it restarts under another id.
+    """
+
+    instance_id: str
+    name: str
+    execution_id: str
+    input_text: str | None
+    version: str | None
+    parent: Parent | None = None
+    source_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Activity:
     """An activity in flight: work item `id`, its instance's generation, and the id that its completion answers."""
 

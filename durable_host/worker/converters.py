@@ -13,7 +13,7 @@ _registry: Callable[[], Any] = func.get_binding_registry
 
 
 class GenericBinding:
-    """For every binding type that azure.functions does not know, such as twilioSms or orchestrationClient.
+    """For every binding type that azure.functions does not know, such as orchestrationClient.
 
     Source: azure-functions-python-worker 4.34, bindings/generic.py.
     """

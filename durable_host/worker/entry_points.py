@@ -1,26 +1,18 @@
-"""A function app's Python code: imports an entry point, checks its signature, and forgets the modules in the end.
+"""Whether an entry point fits the bindings that it is declared with.
 
-Not here: function.json (`functions`) and calling an entry point (`bindings`).
-Source: azure-functions-python-worker 4.34, loader.py and functions.py, texts and order of checks included.
+Not here: importing it (`loading`) and calling it (`invoke`).
+Source: azure-functions-python-worker 4.34, functions.py, texts and order of checks included.
 """
 
 import collections.abc
-import importlib
 import inspect
-import os
-import sys
 import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-from durable_host.errors import AppError
 from durable_host.worker.converters import converter, has_implicit_output
-
-_NAMESPACE = "__app__"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,67 +38,6 @@ class FunctionLoadError(RuntimeError):
 
     def __init__(self, function: str, reason: str) -> None:
         super().__init__(f"cannot load the {function} function: {reason}")
-
-
-class AppCode:
-    """The app's modules in this process, from its making until `unload`.
-
-    Its root is searched last, after installed packages, and is the package `__app__`; one app at a time.
-    """
-
-    def __init__(self, root: Path) -> None:
-        if (loaded := sys.modules.get(_NAMESPACE)) and list(loaded.__path__) != [str(root)]:
-            raise AppError(f"This process runs the app in {next(iter(loaded.__path__))}: end its Host first.")
-        self._root = root
-        self._earlier = frozenset(sys.modules)
-        self._on_path = str(root) in sys.path
-        namespace = ModuleType(_NAMESPACE)
-        namespace.__path__ = [str(root)]
-        sys.modules.setdefault(_NAMESPACE, namespace)
-        if not self._on_path:
-            sys.path.append(str(root))
-        importlib.invalidate_caches()
-
-    def callable_of(self, function: str, script: Path, entry_point: str) -> Callable[..., Any]:
-        """Imports a script and finds the entry point in it. Raises whatever the import raises, or RuntimeError."""
-        script = Path(os.path.normpath(script))
-        if not script.is_relative_to(self._root):
-            raise RuntimeError(f"script path {script} is not relative to the specified directory {self._root}")
-        if script.suffix != ".py":
-            raise RuntimeError(f"cannot load function {function}: invalid Python filename {script}")
-        relative = script.relative_to(self._root)
-        parts = [_NAMESPACE, *relative.parent.parts]
-        if script.stem.lower() != "__init__":
-            parts.append(script.stem)
-        main = getattr(importlib.import_module(".".join(parts)), entry_point, None)
-        if not callable(main):
-            raise RuntimeError(
-                f"cannot load function {function}: function {entry_point}() is not present in {relative}"
-            )
-        return typing.cast("Callable[..., Any]", main)
-
-    def unload(self) -> None:
-        """Forgets each module under the root that was not there before; a second call does nothing."""
-        # All are judged first: the path of a package inside a namespace package is read through its parent.
-        forgotten = [
-            name
-            for name, module in list(sys.modules.items())
-            if name.partition(".")[0] == _NAMESPACE or (name not in self._earlier and self._owns(module))
-        ]
-        for name in forgotten:
-            del sys.modules[name]
-        if not self._on_path and str(self._root) in sys.path:
-            sys.path.remove(str(self._root))
-
-    def _owns(self, module: ModuleType) -> bool:
-        # Not by getattr: a lazy module may import at that, and fail.
-        attributes = getattr(module, "__dict__", {})
-        file = attributes.get("__file__") or next(iter(attributes.get("__path__", [])), None)
-        if file is None or not Path(file).is_relative_to(self._root):
-            return False
-        # This package, and a virtual environment, may lie under the root too.
-        foreign = [f for f in (Path(__file__).parents[1], Path(sys.prefix)) if f.is_relative_to(self._root)]
-        return not any(Path(file).is_relative_to(f) for f in foreign)
 
 
 def fit(function: str, main: Callable[..., Any], bindings: Mapping[str, tuple[str, str]]) -> EntryPoint:

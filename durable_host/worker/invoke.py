@@ -1,6 +1,6 @@
-"""Calls one function: trigger data in, output bindings out, as the Functions host and its Python worker do.
+"""Calls one function: trigger data in, what it returned and wrote to its output bindings out.
 
-Not here: which function to call and when (`server`, `dispatcher`), and what an activity's failure looks like then.
+Not here: which function to call and when, and what becomes of its outputs (the host's `dispatch`).
 Source: azure-functions-python-worker 4.34, dispatcher.py; azure-functions-host 4.1037, WorkerFunctionInvoker.
 """
 
@@ -8,7 +8,6 @@ import asyncio
 import base64
 import json
 import threading
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import contextmanager
@@ -17,35 +16,15 @@ from typing import Any
 
 from azure.functions.meta import Datum
 
-from durable_host.dispatch import twilio_sms
 from durable_host.errors import FunctionFailed
-from durable_host.functions.triggers import FunctionApp
-from durable_host.http.answers import HttpAnswer, http_answer
 from durable_host.values import compact, is_too_deep
 from durable_host.worker.converters import decode, encode
 from durable_host.worker.entry_points import EntryPoint
-from durable_host.worker.function_json import Function
+from durable_host.worker.http_answers import http_answer
+from durable_host.worker.loading import Loaded
+from durable_host.worker.protocol import ActivityResult, Declared, HttpCall, HttpResult
 from durable_host.worker.threads import Threads
 from durable_host.worker.tracebacks import failed
-
-
-@dataclass(frozen=True, slots=True)
-class HttpCall:
-    """A request for an HTTP function.
-
-    Args:
-        url: scheme, host, path as sent, and query string.
-        headers, query: name and value as received, repeated ones one by one.
-        route_params: what the route's match gave.
-        body: dropped without a Content-Length: a chunked body does not reach a function on Azure either.
-    """
-
-    method: str
-    url: str
-    headers: Iterable[tuple[str, str]] = ()
-    query: Iterable[tuple[str, str]] = ()
-    route_params: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,60 +79,70 @@ class Out:
         return self._value
 
 
-class Bindings:
+class Invoker:
     """Calls the functions of an app.
 
     Args:
-        pool: where synchronous functions, and the sending of an SMS, run.
+        functions: by name.
+        pool: where synchronous functions run.
         client_json: makes the text that a client binding (`starter`) receives, at each call.
     """
 
-    def __init__(self, app: FunctionApp, pool: Executor, client_json: Callable[[], str]) -> None:
-        self._app = app
+    def __init__(self, functions: Mapping[str, Loaded], pool: Executor, client_json: Callable[[], str]) -> None:
+        self._functions = functions
         self._threads = Threads(pool)
         self._client_json = client_json
 
-    def run_orchestrator(self, function: Function, context_json: str, invocation_id: str | None = None) -> str:
+    def run_orchestrator(self, name: str, context_json: str, invocation_id: str) -> str:
         """One episode, run inline: the durable context in, the SDK's answer out, both JSON text.
 
         Raises: FunctionFailed.
         """
-        entry = _entry(function)
+        declared, entry = self._found(name)
         with _reporting():
-            answer = entry.main(**self._arguments(function, entry, Datum(context_json, "string"), invocation_id))
+            arguments = self._arguments(declared, entry, Datum(context_json, "string"), invocation_id)
+            answer = entry.main(**arguments)
         if not isinstance(answer, str):
             if asyncio.iscoroutine(answer):
                 answer.close()
             raise FunctionFailed(
                 "TypeError",
-                f"the entry point of orchestrator '{function.name}' must be what df.Orchestrator.create returns, "
+                f"the entry point of orchestrator '{name}' must be what df.Orchestrator.create returns, "
                 f"but it returned {type(answer).__name__}",
             )
         return answer
 
-    async def run_activity(
-        self, function: Function, input_text: str | None, invocation_id: str | None = None
-    ) -> str | None:
-        """One activity: JSON text in (None is null), compact JSON text out (None for null).
+    async def run_activity(self, name: str, input_text: str | None, invocation_id: str) -> ActivityResult:
+        """One activity: JSON text in, None is null.
 
         Raises: FunctionFailed.
         """
         data = Datum("null" if input_text is None else input_text, "string")
-        outcome = await self._invoke(function, data, invocation_id)
+        outcome = await self._invoke(name, data, invocation_id)
         with _reporting():
-            return _result_text(outcome.returned)
+            return ActivityResult(_result_text(outcome.returned), outcome.outputs)
 
-    async def run_http(self, function: Function, call: HttpCall, invocation_id: str | None = None) -> HttpAnswer:
-        """One HTTP function. Raises: FunctionFailed, for which the host answers 500 without a body."""
-        outcome = await self._invoke(function, _request(call), invocation_id)
-        output = next((b.name for b in function.bindings if b.type == "http"), "$return")
+    async def run_http(self, name: str, call: HttpCall, invocation_id: str) -> HttpResult:
+        """One HTTP function. Raises: FunctionFailed."""
+        outcome = await self._invoke(name, _request(call), invocation_id)
+        bindings = self._functions[name].declared.bindings
+        output = next((each for each, (kind, _) in bindings.items() if kind == "http"), "$return")
         with _reporting():
-            return http_answer(outcome.returned if output == "$return" else outcome.written.get(output))
+            answer = http_answer(outcome.returned if output == "$return" else outcome.written.get(output))
+        return HttpResult(answer, outcome.outputs)
 
-    async def _invoke(self, function: Function, data: Datum, invocation_id: str | None) -> "_Outcome":
-        entry = _entry(function)
+    def _found(self, name: str) -> tuple[Declared, EntryPoint]:
+        loaded = self._functions[name]
+        if loaded.entry is None:
+            error = loaded.error
+            assert error is not None
+            raise FunctionFailed(error.type_name, error.message, error.stack)
+        return loaded.declared, loaded.entry
+
+    async def _invoke(self, name: str, data: Datum, invocation_id: str) -> "_Outcome":
+        declared, entry = self._found(name)
         with _reporting():
-            arguments = self._arguments(function, entry, data, invocation_id)
+            arguments = self._arguments(declared, entry, data, invocation_id)
         if entry.is_async:
             with _reporting():
                 # A task of its own: when a function cancels its task, that is not the host's stop.
@@ -161,23 +150,16 @@ class Bindings:
         else:
             result = await self._threads.run(_called, entry.main, arguments)
         with _reporting():
-            outcome = _outcome(function, entry, arguments, result)
-        for binding in function.bindings:
-            if binding.type == "twilioSms" and binding.name in outcome.written:
-                value = outcome.written[binding.name].value
-                await self._threads.run(twilio_sms.send, binding.properties, value, self._app.twilio)
-        return outcome
+            return _outcome(declared, entry, arguments, result)
 
-    def _arguments(
-        self, function: Function, entry: EntryPoint, data: Datum, invocation_id: str | None
-    ) -> dict[str, Any]:
+    def _arguments(self, declared: Declared, entry: EntryPoint, data: Datum, invocation_id: str) -> dict[str, Any]:
         arguments: dict[str, Any] = {name: Out() for name in entry.outputs}
         for name, kind in entry.inputs.items():
-            is_trigger = name == function.trigger.name
+            is_trigger = name == declared.trigger
             arguments[name] = decode(kind, data if is_trigger else Datum(self._client_json(), "string"))
         if entry.takes_context:
-            call_id = invocation_id or str(uuid.uuid4())
-            arguments["context"] = Context(function.name, str(function.folder), call_id, CallStorage(call_id))
+            storage = CallStorage(invocation_id)
+            arguments["context"] = Context(declared.name, declared.folder, invocation_id, storage)
         return arguments
 
 
@@ -188,12 +170,10 @@ class _Outcome:
     returned: Datum | None
     written: Mapping[str, Datum]
 
-
-def _entry(function: Function) -> EntryPoint:
-    if function.entry is None:
-        assert function.load_error is not None
-        raise FunctionFailed(function.load_error.type_name, function.load_error.message, function.load_error.stack)
-    return function.entry
+    @property
+    def outputs(self) -> Mapping[str, Any]:
+        """What was written, without the worker's types; an HTTP response is told by itself."""
+        return {name: data.value for name, data in self.written.items() if data.type != "http"}
 
 
 @contextmanager
@@ -230,14 +210,14 @@ async def _awaited(main: Callable[..., Any], arguments: Mapping[str, Any]) -> An
         return await main(**arguments)
 
 
-def _outcome(function: Function, entry: EntryPoint, arguments: Mapping[str, Any], result: Any) -> _Outcome:
+def _outcome(declared: Declared, entry: EntryPoint, arguments: Mapping[str, Any], result: Any) -> _Outcome:
     if entry.returns is None and result is not None:
         # The missing blank is the worker's.
-        raise RuntimeError(f"function {function.name!r} without a $return bindingreturned a non-None value")
+        raise RuntimeError(f"function {declared.name!r} without a $return bindingreturned a non-None value")
     values = {name: arguments[name].get() for name in entry.outputs}
     written = {name: encode(entry.outputs[name], value) for name, value in values.items() if value is not None}
     returned = None if entry.returns is None else encode(entry.returns, result)
-    if any(binding.name == "$return" for binding in function.bindings):
+    if "$return" in declared.bindings:
         written |= {"$return": returned} if returned and returned.type else {}
     elif entry.outputs and isinstance(result, dict):
         # The host takes the keys of a returned object for output bindings, over what was set.

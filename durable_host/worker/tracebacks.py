@@ -10,7 +10,7 @@ from pathlib import Path
 
 from durable_host.errors import FunctionFailed
 
-_HOST = Path(__file__).parents[1]
+_WORKER = Path(__file__).parent
 _IMPORT_SYSTEM = ("<frozen importlib", importlib.__file__)
 
 
@@ -44,6 +44,6 @@ def _text(error: BaseException) -> str:
 
 def _frames(error: BaseException) -> str:
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(_IMPORT_SYSTEM)]
-    while frames and Path(frames[0].filename).is_relative_to(_HOST):
+    while frames and Path(frames[0].filename).parent == _WORKER:
         frames.pop(0)
     return "".join(traceback.StackSummary.from_list(frames).format())

@@ -3,11 +3,15 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from durable_host.functions.triggers import FunctionApp, load_app
+from durable_host.clock import RealClock
+from durable_host.dispatch.watchdog import Watchdog
+from durable_host.dispatch.workers import OUTPUTS, Worker
+from durable_host.functions.triggers import FunctionApp, read_app
 
 BUNDLE = {"id": "Microsoft.Azure.Functions.ExtensionBundle", "version": "[4.*, 5.0.0)"}
 ORCHESTRATOR = {"name": "context", "type": "orchestrationTrigger", "direction": "in"}
@@ -37,11 +41,12 @@ def write_host_json(root: Path, **more: Any) -> None:
 @contextmanager
 def loaded(root: Path) -> Iterator[FunctionApp]:
     """The app, loaded, and unloaded afterwards."""
-    app = load_app(root)
-    try:
-        yield app
-    finally:
-        app.unload()
+    with ThreadPoolExecutor(1) as pool:
+        worker = Worker(read_app(root, OUTPUTS), RealClock(), pool, str, Watchdog())
+        try:
+            yield worker.app
+        finally:
+            worker.unload()
 
 
 def without_marks(stack: str) -> str:

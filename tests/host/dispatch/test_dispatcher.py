@@ -3,7 +3,6 @@ import json
 import logging
 import shutil
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from durable_host.engine.events import EventType, Status
 from durable_host.errors import FunctionFailed, HubError, InstanceFinished
 from durable_host.http.webhooks import BASE
 from durable_host.hub.instances import put_start
-from durable_host.hub.records import Filter, Record
+from durable_host.hub.records import Filter, Start
 from durable_host.hub.taskhub import TaskHub
 from tests.conftest import Handler
 from tests.golden_app import GOLDEN_APP
@@ -206,9 +205,8 @@ async def test_a_timer_that_came_due_while_no_host_ran_fires_at_once(tmp_path: P
 async def test_an_instance_never_sees_time_run_back(tmp_path: Path) -> None:
     clock = RealClock()
     later = clock.now() + HOUR
-    record = Record("an-id", "T_Instant", "e", Status.Pending, None, None, None, None, None, 0, clock.now(), later)
     with TaskHub(tmp_path / "hub.db") as hub, hub.batch():
-        put_start(hub, replace(record, input_text="1"), 0)
+        put_start(hub, Start("an-id", "T_Instant", "e", "1", None), later)
 
     async with Host(GOLDEN_APP, hub=tmp_path / "hub.db", clock=clock) as host:
         await host.wait("an-id")

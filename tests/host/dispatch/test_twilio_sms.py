@@ -1,4 +1,3 @@
-import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable
@@ -26,7 +25,7 @@ MESSAGE = {"to": PHONE, "body": "Hey!"}
 
 
 async def send_it(value: object = MESSAGE, defaults: dict[str, Any] | None = None, **binding: Any) -> None:
-    await asyncio.to_thread(send, {**BINDING, **binding}, value, defaults or {})
+    await send({**BINDING, **binding}, value, {"twilio": defaults or {}})
 
 
 async def failure(value: object = MESSAGE, **binding: Any) -> str:
@@ -174,7 +173,7 @@ async def test_no_answer_is_told_without_the_url(sandbox: Sandbox) -> None:
     sandbox.set_twilio(status="lost reply")
 
     assert await failure() == (
-        "ApiConnectionException: Twilio did not answer for the SMS to +1425*****67 (ConnectionError)."
+        "ApiConnectionException: Twilio did not answer for the SMS to +1425*****67 (ServerDisconnectedError)."
     )
 
 

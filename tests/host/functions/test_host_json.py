@@ -3,7 +3,6 @@ from typing import Any
 
 import pytest
 
-from durable_host.engine.registry import Options
 from durable_host.errors import AppError
 from durable_host.functions.host_json import read_host_json
 from tests.host.apps import write_host_json
@@ -46,7 +45,7 @@ def test_what_this_host_honours_is_read_in_any_letter_case(tmp_path: Path) -> No
     host = read_host_json(tmp_path)
 
     assert (host.route_prefix, host.durable.hub_name, host.durable.max_activities) == ("", "SampleHubVS", 3)
-    assert (host.twilio, host.only) == ({"from": "+1555"}, ("a", "b"))
+    assert (host.extensions["twilio"], host.only) == ({"from": "+1555"}, ("a", "b"))
 
 
 def test_the_environment_overrides_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,7 +165,8 @@ def test_the_durable_options_that_this_host_goes_by_are_read(tmp_path: Path) -> 
     options = read_host_json(tmp_path).durable
 
     assert (options.replaces_live, options.has_lease) == (True, False)
-    assert options.engine == Options("1.0", http_sleep_ms=2000, max_actions=5, store_inputs=True)
+    assert (options.default_version, options.http_sleep_ms) == ("1.0", 2000)
+    assert (options.max_actions, options.store_inputs) == (5, True)
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_an_option_that_stops_azures_host_stops_the_start(
 def test_no_actions_at_all_means_the_default(tmp_path: Path) -> None:
     durable(tmp_path, maxOrchestrationActions=0)
 
-    assert read_host_json(tmp_path).durable.engine == Options()
+    assert read_host_json(tmp_path).durable.max_actions == 100_000
 
 
 def test_the_allow_list_is_a_list_of_names(tmp_path: Path) -> None:

@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
+from durable_host.clock import RealClock
+from durable_host.dispatch.watchdog import Watchdog
+from durable_host.dispatch.workers import OUTPUTS, Worker
 from durable_host.errors import FunctionFailed
-from durable_host.functions.triggers import FunctionApp, load_app
-from durable_host.http.answers import HttpAnswer
-from durable_host.worker.function_json import Function
-from durable_host.worker.invoke import Bindings, HttpCall
+from durable_host.functions.function_json import Function
+from durable_host.functions.triggers import read_app
+from durable_host.worker.protocol import HttpAnswer, HttpCall
 from sandbox.server import Sandbox
 from tests.host.apps import ACTIVITY, HTTP, ORCHESTRATOR, RETURN, SMS, STARTER, without_marks, write_function
 
@@ -40,7 +42,7 @@ GET = HttpCall("GET", "http://localhost:7071/api/F")
 
 
 class Caller:
-    """An app, and the bindings that call its functions."""
+    """An app, loaded."""
 
     def __init__(self, root: Path, pool: ThreadPoolExecutor) -> None:
         self.root = root
@@ -50,26 +52,22 @@ class Caller:
         write_function(self.root, name, f"import azure.functions as func\n{code}", *bindings)
 
     @cached_property
-    def loaded(self) -> FunctionApp:
-        return load_app(self.root)
-
-    @cached_property
-    def bindings(self) -> Bindings:
-        return Bindings(self.loaded, self._pool, lambda: CLIENT)
+    def loaded(self) -> Worker:
+        return Worker(read_app(self.root, OUTPUTS), RealClock(), self._pool, lambda: CLIENT, Watchdog())
 
     def function(self, name: str) -> Function:
-        function = self.loaded.find(name)
+        function = self.loaded.app.find(name)
         assert function is not None
         return function
 
     async def activity(self, name: str, text: str | None = "null", call_id: str | None = None) -> str | None:
-        return await self.bindings.run_activity(self.function(name), text, call_id)
+        return await self.loaded.run_activity(self.function(name), text, call_id or "a call")
 
     async def http(self, name: str, call: HttpCall = GET, call_id: str | None = None) -> HttpAnswer:
-        return await self.bindings.run_http(self.function(name), call, call_id)
+        return await self.loaded.run_http(self.function(name), call, call_id or "a call")
 
     def orchestrator(self, name: str, context: str, call_id: str | None = None) -> str:
-        return self.bindings.run_orchestrator(self.function(name), context, call_id)
+        return self.loaded.run_orchestrator(self.function(name), context, call_id or "a call")
 
 
 @pytest.fixture

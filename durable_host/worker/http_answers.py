@@ -6,24 +6,15 @@ Source: azure-functions-host 4.1037, HttpBinding and ScriptObjectResult.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from azure.functions.meta import Datum
 
 from durable_host.values import pick
+from durable_host.worker.protocol import HttpAnswer
 
 _TEXT = (("Content-Type", "text/plain; charset=utf-8"),)
 _JSON = (("Content-Type", "application/json; charset=utf-8"),)
-
-
-@dataclass(frozen=True, slots=True)
-class HttpAnswer:
-    """A response; `headers` may name Set-Cookie more than once."""
-
-    status: int
-    headers: tuple[tuple[str, str], ...] = ()
-    body: bytes = b""
 
 
 def http_answer(data: Datum | None) -> HttpAnswer:

@@ -4,8 +4,9 @@ import azure.functions as func
 import pytest
 from azure.functions.meta import Datum
 
-from durable_host.http.answers import HttpAnswer, http_answer
 from durable_host.worker.converters import encode
+from durable_host.worker.http_answers import http_answer
+from durable_host.worker.protocol import HttpAnswer
 
 TEXT = (("Content-Type", "text/plain; charset=utf-8"),)
 JSON = (("Content-Type", "application/json; charset=utf-8"),)

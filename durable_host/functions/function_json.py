@@ -1,6 +1,6 @@
 """function.json: one function's bindings, script and route, checked as the Functions host checks them.
 
-Not here: the function's code (`entry_points`) and the functions beside it (`functions`).
+Not here: the function's code (the worker's) and the functions beside it (`triggers`).
 Source: azure-functions-host 4.1037, FunctionDescriptorProvider, FunctionMetadataProvider, ScriptHost, Utility.
 """
 
@@ -14,7 +14,6 @@ from typing import Any, Literal
 from durable_host.errors import FunctionFailed
 from durable_host.functions.routes import Route, compile_route
 from durable_host.values import pick
-from durable_host.worker.entry_points import EntryPoint
 
 Kind = Literal["http", "orchestration", "activity"]
 
@@ -24,7 +23,6 @@ _KINDS: Mapping[str, Kind] = {
     "activityTrigger": "activity",
 }
 _CLIENTS = ("durableClient", "orchestrationClient")
-_DIRECTIONS = {"http": "out", "twilioSms": "out"} | dict.fromkeys(_CLIENTS, "in")
 _AUTH_LEVELS = ("anonymous", "function", "admin", "system", "user")
 
 
@@ -64,7 +62,7 @@ class Function:
     Args:
         trigger: the one binding that starts it.
         http: its route, for an HTTP function.
-        entry: its code; None when `load_error` says why it could not be loaded.
+        load_error: what the worker said when it could not load its code.
         is_disabled: a setting AzureWebJobs.NAME.Disabled says so.
     """
 
@@ -76,7 +74,6 @@ class Function:
     trigger: Binding
     http: HttpTrigger | None
     is_disabled: bool
-    entry: EntryPoint | None = None
     load_error: FunctionFailed | None = None
 
     @property
@@ -90,12 +87,17 @@ class InError(Exception):
 
 
 def read_function(
-    folder: Path, document: Mapping[str, Any], prefix: str, disabled: Collection[str] = ()
+    folder: Path,
+    document: Mapping[str, Any],
+    prefix: str,
+    outputs: Collection[str] = (),
+    disabled: Collection[str] = (),
 ) -> Function:
     """The function that a folder's function.json declares, its code not loaded yet.
 
     Args:
         prefix: of its route.
+        outputs: the types of output bindings that the host carries out.
         disabled: the names of those that are turned off, lower-case.
 
     Raises: InError for what keeps this function from being listed, AppError for a route that stops the start.
@@ -112,7 +114,7 @@ def read_function(
     script = _script(folder, pick(document, "scriptFile"))
     trigger = _trigger(bindings)
     for binding in bindings:
-        _check_supported(binding, trigger)
+        _check_supported(binding, trigger, outputs)
     return Function(
         name=name,
         folder=folder,
@@ -176,8 +178,9 @@ def _trigger(bindings: Sequence[Binding]) -> Binding:
     return triggers[0]
 
 
-def _check_supported(binding: Binding, trigger: Binding) -> None:
-    known = {kind.lower(): kind for kind in (*_KINDS, *_DIRECTIONS)}
+def _check_supported(binding: Binding, trigger: Binding, outputs: Collection[str]) -> None:
+    directions = dict.fromkeys(("http", *outputs), "out") | dict.fromkeys(_CLIENTS, "in")
+    known = {kind.lower(): kind for kind in (*_KINDS, *directions)}
     kind = known.get(binding.type.lower())
     if kind is None:
         raise InError(
@@ -188,7 +191,7 @@ def _check_supported(binding: Binding, trigger: Binding) -> None:
         raise InError(
             f"Write the binding type '{binding.type}' as '{kind}': Azure's Python worker minds letter case."
         )
-    expected = _DIRECTIONS.get(kind)
+    expected = directions.get(kind)
     if expected and binding.direction != expected:
         raise InError(f"The local host supports '{kind}' with direction '{expected}' only.")
     if kind == "http" and trigger.type != "httpTrigger":

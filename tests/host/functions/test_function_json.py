@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 
 from durable_host.errors import AppError
+from durable_host.functions.function_json import InError, read_function
 from durable_host.functions.settings import disabled_functions
-from durable_host.worker.function_json import InError, read_function
 from tests.host.apps import ACTIVITY, HTTP, ORCHESTRATOR, RETURN, SMS, STARTER
 
 
@@ -173,7 +173,7 @@ def test_a_wrong_function_json_keeps_the_function_from_being_listed(
     folder: Path, document: dict[str, Any], reason: str
 ) -> None:
     with pytest.raises(InError) as error:
-        read_function(folder, document, "api")
+        read_function(folder, document, "api", outputs=["twilioSms"])
 
     assert str(error.value) == reason
 
@@ -208,6 +208,8 @@ def test_a_setting_disables_a_function_and_function_json_does_not(
 ) -> None:
     monkeypatch.setenv(name, value)
 
-    function = read_function(folder, {"bindings": [ACTIVITY], "disabled": True}, "api", disabled_functions())
+    function = read_function(
+        folder, {"bindings": [ACTIVITY], "disabled": True}, "api", disabled=disabled_functions()
+    )
 
     assert function.is_disabled is is_disabled
