@@ -47,7 +47,7 @@ def rounds(quick: int, soak: int, long: int | None = None) -> pytest.MarkDecorat
     """So many rounds in `make test`, and more of them in `make soak` and `make soak-long`."""
     # A timeout beside this mark would win over these.
     chosen = [
-        pytest.param(quick, marks=pytest.mark.timeout(60)),
+        pytest.param(quick),
         pytest.param(soak, marks=[pytest.mark.soak, pytest.mark.timeout(600)]),
     ]
     if long is not None:

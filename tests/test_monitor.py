@@ -88,7 +88,7 @@ async def test_hours_of_quiet_checks_end_in_an_sms_when_the_issues_come(
     checks = await github_says(lambda check: issues(4 if check == 200 else 3))
 
     instance_id = await start(client, expiry_seconds=86_400)
-    status = await host.wait(instance_id)
+    status = await host.wait(instance_id, timeout_s=50)
 
     assert status["output"] == {"outcome": "alerted", "checks": 200, "message": sandbox.sms[0]["sid"]}
     assert len(checks) == 200
@@ -101,7 +101,7 @@ async def test_a_poll_costs_the_same_however_long_the_monitor_runs(
     await github_says(lambda _check: issues(0))
 
     instance_id = await start(client, interval_seconds=60, expiry_seconds=143 * 60)
-    await host.wait(instance_id)
+    await host.wait(instance_id, timeout_s=50)
 
     status = await host.status(instance_id, history=True)
     assert status

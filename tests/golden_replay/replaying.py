@@ -200,7 +200,7 @@ class Replay:
     def _send(self, exchange: Exchange) -> Answer:
         later = self.host.clock.now() - (exchange.at or self.recording.began_at)
         body = None if exchange.body is None else self.binding.translate(exchange.body, later).encode()
-        connection = http.client.HTTPConnection("127.0.0.1", self.binding.port, timeout=8)
+        connection = http.client.HTTPConnection("127.0.0.1", self.binding.port, timeout=30)
         try:
             target = self.binding.translate_target(exchange.target, later)
             connection.putrequest(exchange.method, target, skip_host=True, skip_accept_encoding=True)

@@ -224,7 +224,6 @@ async def assert_all_is_refused(caller: Caller) -> None:
     assert (status, answer["Message"][:32]) == (503, "The task hub cannot be written (")
 
 
-@pytest.mark.timeout(30)
 @pytest.mark.parametrize("disk", DISKS, indirect=True)
 async def test_what_a_failing_disk_cannot_keep_is_refused_and_all_goes_on_once_it_can(
     app: Path, disk: Disk, gate: tuple[str, asyncio.Event, asyncio.Event], tmp_path: Path, count: Count
@@ -256,7 +255,6 @@ async def test_what_a_failing_disk_cannot_keep_is_refused_and_all_goes_on_once_i
     count(2 * (len(REQUESTS) + 1) + len(IN_TURN) + 2)
 
 
-@pytest.mark.timeout(30)
 @pytest.mark.parametrize("disk", ["size limit", "sync EIO"], indirect=True)
 async def test_a_host_that_is_killed_while_its_disk_fails_has_taken_nothing_that_it_refused(
     app: Path, disk: Disk, gate: tuple[str, asyncio.Event, asyncio.Event], tmp_path: Path, count: Count

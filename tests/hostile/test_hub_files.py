@@ -116,7 +116,6 @@ def memory() -> Iterator[Path]:
         yield Path(folder)
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("name", ["closed", "dead"])
 def test_a_hub_with_a_flipped_bit_is_refused_or_told_where_it_is_read(
     name: str, hubs: Path, memory: Path, count: Count, capsys: pytest.CaptureFixture[str]
@@ -138,7 +137,6 @@ def test_a_hub_with_a_flipped_bit_is_refused_or_told_where_it_is_read(
     count(cases)
 
 
-@pytest.mark.timeout(60)
 def test_a_hub_that_was_cut_is_refused(hubs: Path, memory: Path, count: Count) -> None:
     good = (hubs / "closed.db").read_bytes()
     chance = random.Random(1)

@@ -115,7 +115,6 @@ RACES = {
 }
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("name", RACES)
 async def test_a_race_is_a_story_that_could_have_been(name: str, app: Path, tmp_path: Path, count: Count) -> None:
     orchestrator, before, at_once = RACES[name]
