@@ -35,6 +35,11 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("filterwarnings", f"ignore:{text}")
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Playwright is slow to import, for tests that are then left out."""
+    return True if collection_path.name == "browser" and "not browser" in config.option.markexpr else None
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """What an odd test printed may have no UTF-8, which a report needs on its way from one process to another."""

@@ -115,7 +115,7 @@ async def wait_for_end(process: BaseProcess) -> None:
         await moment(0.001)
 
 
-@rounds(15, soak=200)
+@rounds(8, soak=200)
 async def test_a_host_that_is_killed_under_load_loses_nothing_that_it_acknowledged(
     rounds: int,
     crash_app: Path,

@@ -39,6 +39,7 @@ _SHOWN_AFTER = timedelta(milliseconds=12)
 _BEFORE_THE_CUT = 4  # Generations.
 _SHORT_OF_A_TIMER = timedelta(seconds=2)
 _RECORDED_APP = "/home/site/wwwroot"
+_PACKAGES = sysconfig.get_path("purelib")
 _RECORDED_PACKAGES = f"{_RECORDED_APP}/.python_packages/lib/site-packages"
 
 
@@ -76,9 +77,7 @@ class Seen:
 
     def placed(self, text: str) -> str:
         """The text with the app and its packages where the recording had them."""
-        return text.replace(str(self.app), _RECORDED_APP).replace(
-            sysconfig.get_path("purelib"), _RECORDED_PACKAGES
-        )
+        return text.replace(str(self.app), _RECORDED_APP).replace(_PACKAGES, _RECORDED_PACKAGES)
 
 
 class Replay:

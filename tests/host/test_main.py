@@ -325,18 +325,6 @@ async def test_ctrl_c_ends_it_at_once_also_while_an_activity_runs(tmp_path: Path
     assert "Traceback" not in host.printed
 
 
-async def test_ctrl_c_ends_it_even_when_an_orchestrator_never_yields(tmp_path: Path) -> None:
-    code = "import azure.durable_functions as df\n\ndef run(context):\n    print('stuck', flush=True)\n"
-    code += "    while True:\n        pass\n\nmain = df.Orchestrator.create(run)\n"
-    write_function(tmp_path, "Stuck", code, ORCHESTRATOR)
-    async with running("--script-root", tmp_path) as host:
-        await start(host, "Stuck", "mine")
-        await host.until("stuck")
-
-        # On a busy machine the loop may not let the thread in that ends it, and the guard does.
-        assert await host.end(signal.SIGINT) in (0, -signal.SIGKILL)
-
-
 # A kill.
 
 

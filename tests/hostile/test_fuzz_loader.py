@@ -48,7 +48,7 @@ def is_a_line(text: str) -> bool:
     return text != "" and text.replace("\t", " ").isprintable()
 
 
-@rounds(500, soak=2_000)
+@rounds(200, soak=2_000)
 def test_any_function_json_is_refused_in_a_line_or_fits_its_code_or_not(
     rounds: int, tmp_path: Path, count: Count
 ) -> None:
@@ -79,7 +79,7 @@ def test_any_function_json_is_refused_in_a_line_or_fits_its_code_or_not(
     count(seen.total())
 
 
-@rounds(300, soak=1_000)
+@rounds(150, soak=1_000)
 def test_any_route_is_refused_in_a_line_or_matches_or_not(rounds: int, count: Count) -> None:
     seen = Counter[str]()
 
@@ -101,7 +101,7 @@ def test_any_route_is_refused_in_a_line_or_matches_or_not(rounds: int, count: Co
     count(seen.total())
 
 
-@rounds(200, soak=1_000)
+@rounds(100, soak=1_000)
 def test_any_file_is_read_or_refused_in_a_line(rounds: int, tmp_path: Path, count: Count) -> None:
     seen, file = Counter[str](), tmp_path / "host.json"
 
@@ -140,7 +140,7 @@ def outcome(app: FunctionApp) -> str:
     return "in part" if app.index_errors or any(function.load_error for function in app.functions) else "whole"
 
 
-@rounds(100, soak=500)
+@rounds(60, soak=500)
 def test_any_app_is_refused_in_a_line_or_what_is_right_in_it_works(
     rounds: int, tmp_path: Path, app_settings: None, count: Count
 ) -> None:

@@ -199,7 +199,7 @@ async def test_one_id_started_200_times_at_once_sends_once(
 # What is said.
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @example("octo/cat").via("the usual one")
 @example("github.com/evil.example")
 @example("a@evil.example/x")
