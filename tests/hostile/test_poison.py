@@ -345,6 +345,7 @@ async def ended(host: Running, instance_id: str) -> Any:
                 if answer.status == 200:
                     await answer.read()
                     return (await answer.json())["runtimeStatus"]
+            await asyncio.sleep(0.01)  # noqa: TID251 - Another process's instance cannot be awaited.
 
 
 # Each of these leaves something behind in the process.
