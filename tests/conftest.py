@@ -35,6 +35,11 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("filterwarnings", f"ignore:{text}")
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Playwright is slow to import, for tests that are then left out."""
+    return True if collection_path.name == "browser" and "not browser" in config.option.markexpr else None
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """What an odd test printed may have no UTF-8, which a report needs on its way from one process to another."""
@@ -47,7 +52,7 @@ def rounds(quick: int, soak: int, long: int | None = None) -> pytest.MarkDecorat
     """So many rounds in `make test`, and more of them in `make soak` and `make soak-long`."""
     # A timeout beside this mark would win over these.
     chosen = [
-        pytest.param(quick, marks=pytest.mark.timeout(60)),
+        pytest.param(quick),
         pytest.param(soak, marks=[pytest.mark.soak, pytest.mark.timeout(600)]),
     ]
     if long is not None:

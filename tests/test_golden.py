@@ -44,7 +44,6 @@ def known_differences(request: pytest.FixtureRequest) -> Iterator[known.KnownDif
         assert not differences.stale("*"), "differences that no recording shows any more"
 
 
-@pytest.mark.timeout(30)
 @pytest.mark.parametrize("name", NAMES)
 async def test_our_host_answers_and_replays_as_recorded(
     name: str,

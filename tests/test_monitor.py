@@ -85,13 +85,13 @@ async def test_a_quiet_repository_expires_without_an_sms(
 async def test_hours_of_quiet_checks_end_in_an_sms_when_the_issues_come(
     host: Host, client: ClientSession, sandbox: Sandbox, github_says: GitHubSays
 ) -> None:
-    checks = await github_says(lambda check: issues(4 if check == 200 else 3))
+    checks = await github_says(lambda check: issues(4 if check == 60 else 3))
 
-    instance_id = await start(client, expiry_seconds=86_400)
-    status = await host.wait(instance_id)
+    instance_id = await start(client, interval_seconds=300, expiry_seconds=86_400)
+    status = await host.wait(instance_id, timeout_s=50)
 
-    assert status["output"] == {"outcome": "alerted", "checks": 200, "message": sandbox.sms[0]["sid"]}
-    assert len(checks) == 200
+    assert status["output"] == {"outcome": "alerted", "checks": 60, "message": sandbox.sms[0]["sid"]}
+    assert len(checks) == 60
     assert len(sandbox.sms) == 1
 
 
@@ -100,15 +100,15 @@ async def test_a_poll_costs_the_same_however_long_the_monitor_runs(
 ) -> None:
     await github_says(lambda _check: issues(0))
 
-    instance_id = await start(client, interval_seconds=60, expiry_seconds=143 * 60)
-    await host.wait(instance_id)
+    instance_id = await start(client, interval_seconds=60, expiry_seconds=35 * 60)
+    await host.wait(instance_id, timeout_s=50)
 
     status = await host.status(instance_id, history=True)
     assert status
-    assert status["output"] == {"outcome": "expired", "checks": 143}
+    assert status["output"] == {"outcome": "expired", "checks": 35}
     assert len(status["historyEvents"]) <= 60
     carried = json.loads(status["input"])["progress"]
-    assert carried["checks"] == 132
+    assert carried["checks"] == 24
     assert carried["expires"] == status["customStatus"]["expires"]
 
 

@@ -380,7 +380,7 @@ def _hour(number: int | None) -> datetime | None:
     return None if number is None else START + timedelta(hours=number)
 
 
-@rounds(30, soak=400, long=3_000)
+@rounds(20, soak=400, long=3_000)
 def test_operations_in_any_order_do_as_the_model_says(
     rounds: int, record_property: Callable[[str, object], None]
 ) -> None:

@@ -15,6 +15,8 @@ pytest.importorskip(
 
 from playwright.async_api import Browser, FrameLocator, Locator, Page, async_playwright, expect
 
+expect.set_options(timeout=30_000)  # A page on a busy machine is slow; Playwright waits 5 s.
+
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 if CHROMIUM is None:
     pytest.skip("THE DASHBOARD IS NOT TESTED: no Chromium here; run `make test-browser`", allow_module_level=True)

@@ -10,7 +10,7 @@ from tests.browser.apps import write_app
 from tests.browser.browsing import Locator, Page, expect
 from tests.browser.conftest import Open
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(30)]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 
 @pytest.fixture

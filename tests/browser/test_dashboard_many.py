@@ -12,7 +12,7 @@ from durable_host.hub.taskhub import TaskHub
 from tests.browser.browsing import expect
 from tests.browser.conftest import Open
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 MANY = 100_000
 BATCH = 10_000

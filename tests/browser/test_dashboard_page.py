@@ -14,7 +14,7 @@ from tests.browser.browsing import NARROW, Dashboard, Locator, Page, expect
 from tests.browser.conftest import Open
 from tests.conftest import Handler
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(40)]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 VIEWS = ("", "instances/octo-cat?raw=1", "instances/octo-fox", "start", "start?by=Durable+HTTP+API", "sandbox")
 MONITOR = {"repo": "octo/cat", "phone": "+14255550100"}

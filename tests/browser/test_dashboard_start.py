@@ -10,7 +10,7 @@ from tests.browser.browsing import Page, expect
 from tests.browser.conftest import Open
 from tests.host.apps import HTTP, RETURN, STARTER, write_function
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(30)]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 ROUTE = {**HTTP, "route": "{workflow}/Begin/{*rest}", "methods": ["put"]}
 BEGIN = """\

@@ -9,7 +9,7 @@ from sandbox.server import Sandbox
 from tests.browser.browsing import Dashboard, Page, expect
 from tests.browser.conftest import ROOT, Open
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(20)]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 
 async def start_a_monitor(page: Page, repo: str, instance_id: str) -> None:

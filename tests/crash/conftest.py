@@ -36,11 +36,11 @@ class SandboxProcess:
         }
 
     def set_open_issues(self, repo: str, count: int) -> None:
-        requests.put(f"{self.url}/github/repos/{repo}", json={"open_issues": count}, timeout=5).raise_for_status()
+        requests.put(f"{self.url}/github/repos/{repo}", json={"open_issues": count}, timeout=30).raise_for_status()
 
     def sms_to(self, phone: str) -> int:
         """How many SMS this phone got."""
-        return [sms["to"] for sms in requests.get(f"{self.url}/sms", timeout=5).json()].count(phone)
+        return [sms["to"] for sms in requests.get(f"{self.url}/sms", timeout=30).json()].count(phone)
 
 
 @pytest.fixture(scope="session")

@@ -87,7 +87,7 @@ def is_as_meant(state: dict[str, Any]) -> bool:
 @pytest.mark.parametrize(
     "step",
     [
-        pytest.param(40, marks=pytest.mark.timeout(120)),
+        pytest.param(80, marks=pytest.mark.timeout(300)),
         pytest.param(4, marks=[pytest.mark.soak, pytest.mark.timeout(900)]),
         pytest.param(1, marks=[pytest.mark.soak_long, pytest.mark.timeout(7_200)]),
     ],

@@ -7,6 +7,7 @@ Not here: where such values stand (`comparing`).
 import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 from urllib.parse import quote, unquote_plus
 
 from tests.golden_replay.recording import Recording, instant
@@ -23,6 +24,18 @@ _TOKEN = re.compile(
 # Times of a status have whole seconds, the recording's timers fired up to a second early, and a start that
 # replaced a live instance took two.
 _WHOLE_SECOND_TOLERANCE = timedelta(seconds=3)
+
+
+# The same texts are compared again and again.
+@lru_cache(maxsize=50_000)
+def _parts(text: str) -> tuple[list[str], list[tuple[str | None, str]]]:
+    """What stands between the values that may differ, and those values, each with its kind."""
+    between, tokens, end = [], [], 0
+    for found in _TOKEN.finditer(text):
+        between.append(text[end : found.start()])
+        tokens.append((found.lastgroup, found[0]))
+        end = found.end()
+    return [*between, text[end:]], tokens
 
 
 @dataclass
@@ -46,16 +59,11 @@ class Binding:
 
     def same(self, recorded: str, here: str) -> bool:
         """Whether two texts are equal but for bound values; binds those that are new."""
-        there_parts, here_parts = _TOKEN.split(recorded), _TOKEN.split(here)
-        if recorded == here and len(there_parts) == 1:
-            return True
-        if len(there_parts) != len(here_parts):
+        (there_between, there_tokens), (here_between, here_tokens) = _parts(recorded), _parts(here)
+        if there_between != here_between:
             return False
-        width = _TOKEN.groups + 1
-        if there_parts[::width] != here_parts[::width]:
-            return False
-        pairs = zip(_TOKEN.finditer(recorded), _TOKEN.finditer(here), strict=True)
-        return all(a.lastgroup == b.lastgroup and self._bind(a.lastgroup, a[0], b[0]) for a, b in pairs)
+        pairs = zip(there_tokens, here_tokens, strict=True)
+        return all(kind == other and self._bind(kind, there, ours) for (kind, there), (other, ours) in pairs)
 
     def _bind(self, kind: str | None, recorded: str, here: str) -> bool:
         if kind == "functions":

@@ -39,6 +39,7 @@ _SHOWN_AFTER = timedelta(milliseconds=12)
 _BEFORE_THE_CUT = 4  # Generations.
 _SHORT_OF_A_TIMER = timedelta(seconds=2)
 _RECORDED_APP = "/home/site/wwwroot"
+_PACKAGES = sysconfig.get_path("purelib")
 _RECORDED_PACKAGES = f"{_RECORDED_APP}/.python_packages/lib/site-packages"
 
 
@@ -76,9 +77,7 @@ class Seen:
 
     def placed(self, text: str) -> str:
         """The text with the app and its packages where the recording had them."""
-        return text.replace(str(self.app), _RECORDED_APP).replace(
-            sysconfig.get_path("purelib"), _RECORDED_PACKAGES
-        )
+        return text.replace(str(self.app), _RECORDED_APP).replace(_PACKAGES, _RECORDED_PACKAGES)
 
 
 class Replay:
@@ -200,7 +199,7 @@ class Replay:
     def _send(self, exchange: Exchange) -> Answer:
         later = self.host.clock.now() - (exchange.at or self.recording.began_at)
         body = None if exchange.body is None else self.binding.translate(exchange.body, later).encode()
-        connection = http.client.HTTPConnection("127.0.0.1", self.binding.port, timeout=8)
+        connection = http.client.HTTPConnection("127.0.0.1", self.binding.port, timeout=30)
         try:
             target = self.binding.translate_target(exchange.target, later)
             connection.putrequest(exchange.method, target, skip_host=True, skip_accept_encoding=True)

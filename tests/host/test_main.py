@@ -13,14 +13,11 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-import pytest
 from aiohttp import ClientSession
 
 from durable_host.http.webhooks import BASE
 from durable_host.hub.taskhub import TaskHub
-from sandbox.server import Sandbox
 from tests.golden_app import GOLDEN_APP
 from tests.host.apps import ACTIVITY, ORCHESTRATOR, write_function
 from tests.host.conftest import CALLING_APP, Gate
@@ -91,13 +88,6 @@ async def running(*arguments: str | Path, python: Sequence[str] = ()) -> AsyncIt
         if host.process.returncode is None:
             host.process.kill()
             await host.process.communicate()
-
-
-async def finish(*arguments: str | Path) -> tuple[int | None, str, str]:
-    """Exit code, output and error output of a host that ends by itself."""
-    process = await launch(*arguments)
-    stdout, stderr = await process.communicate()
-    return process.returncode, stdout.decode(), stderr.decode()
 
 
 async def start(host: Running, name: str, instance_id: str, value: Any = None) -> None:
@@ -172,10 +162,9 @@ async def test_with_time_skipped_a_day_passes_at_once(tmp_path: Path) -> None:
         assert await host.end(signal.SIGINT) == 0
 
 
-@pytest.mark.parametrize("python", [(), ("-W", "error")], ids=["", "warnings are errors"])
-async def test_with_the_sandbox_the_printed_calls_lead_to_an_sms(tmp_path: Path, python: Sequence[str]) -> None:
+async def test_with_the_sandbox_the_printed_calls_lead_to_an_sms_and_nothing_warns(tmp_path: Path) -> None:
     arguments = ("--sandbox", "0", "--skip-time", "--hub", tmp_path / "hub.db")
-    async with running(*arguments, python=python) as host:
+    async with running(*arguments, python=("-W", "error")) as host:
         await host.until("/sms\n")
         calls = re.findall(r"^  curl (?:-X (\w+) )?(\S+)(?: -d '(.*)')?$", host.printed, re.MULTILINE)
         assert [method for method, _, _ in calls] == ["POST", "PUT", ""]
@@ -216,49 +205,25 @@ async def test_a_hubs_path_is_taken_from_the_folder_that_the_command_was_given_i
 # What makes a start impossible is told in one line.
 
 
-def taken_port() -> tuple[socket.socket, int]:
-    listener = socket.create_server(("127.0.0.1", 0))
-    return listener, listener.getsockname()[1]
+async def test_what_another_process_has_is_told(tmp_path: Path) -> None:
+    hub, arguments = tmp_path / "hub.db", ("--script-root", CALLING_APP)
+    with socket.create_server(("127.0.0.1", 0)) as listener, TaskHub(hub):
+        port = listener.getsockname()[1]
 
-
-async def test_a_taken_port_is_told(tmp_path: Path) -> None:
-    listener, port = taken_port()
-    with listener:
-        code, printed, error = await finish(
-            "--port", str(port), "--script-root", CALLING_APP, "--hub", tmp_path / "hub.db"
+        ended = await mains(
+            ["--port", str(port), *arguments],
+            ["--port", "0", "--sandbox", str(port), *arguments],
+            ["--port", "0", "--hub", hub, *arguments],
         )
 
-    assert (code, printed) == (1, "")
-    assert error == (
-        f"durable_host: Port {port} is unavailable on 127.0.0.1 (Address already in use). Close the process using "
-        "that port, or specify another port using --port.\n"
-    )
-
-
-async def test_a_taken_port_of_the_sandbox_is_told(tmp_path: Path) -> None:
-    async with Sandbox(port=0) as other:
-        port = urlsplit(other.url).port
-
-        code, printed, error = await finish("--port", "0", "--sandbox", str(port), "--hub", tmp_path / "hub.db")
-
-    assert (code, printed) == (1, "")
-    assert error == (
-        f"durable_host: Port {port} is unavailable on 127.0.0.1 (Address already in use), and the sandbox needs "
-        "it. Close the process using that port, or choose another one with --sandbox PORT.\n"
-    )
-
-
-async def test_a_hub_that_another_host_has_is_told(tmp_path: Path) -> None:
-    with TaskHub(tmp_path / "hub.db"):
-        code, printed, error = await finish(
-            "--port", "0", "--script-root", CALLING_APP, "--hub", tmp_path / "hub.db"
-        )
-
-    assert (code, printed) == (1, "")
-    assert error == (
-        f"durable_host: {tmp_path}/hub.db: another host has this task hub open; stop it, or choose another with "
-        "--hub.\n"
-    )
+    unavailable = f"durable_host: Port {port} is unavailable on 127.0.0.1 (Address already in use)"
+    errors = [
+        f"{unavailable}. Close the process using that port, or specify another port using --port.\n",
+        f"{unavailable}, and the sandbox needs it. Close the process using that port, or choose another one with "
+        "--sandbox PORT.\n",
+        f"durable_host: {hub}: another host has this task hub open; stop it, or choose another with --hub.\n",
+    ]
+    assert ended == [(1, "", error) for error in errors]
 
 
 BROKEN = [
@@ -294,17 +259,14 @@ async def test_a_broken_app_is_told(tmp_path: Path) -> None:
 # Usage.
 
 
-async def test_wrong_usage_is_exit_code_2() -> None:
-    ended = await mains(["--port", "x"], ["--port", "65536"], ["--sandbox=-1"], ["--nothing"], ["replay"])
+async def test_wrong_usage_is_exit_code_2_and_help_shows_every_option_and_examples() -> None:
+    wrong = [["--port", "x"], ["--port", "65536"], ["--sandbox=-1"], ["--nothing"], ["replay"]]
 
-    for code, printed, error in ended:
-        assert (code, printed) == (2, "")
+    *ended, (code, printed, _) = await mains(*wrong, ["--help"])
+
+    for failed, nothing, error in ended:
+        assert (failed, nothing) == (2, "")
         assert error.startswith("usage: python -m durable_host")
-
-
-async def test_help_shows_every_option_and_examples() -> None:
-    [(code, printed, _)] = await mains(["--help"])
-
     assert code == 0
     for option in ("--port", "--address", "--script-root", "--hub", "--skip-time", "--sandbox", "--verbose"):
         assert option in printed
@@ -320,23 +282,9 @@ async def test_ctrl_c_ends_it_at_once_also_while_an_activity_runs(tmp_path: Path
         await start(host, "Call", "mine", [gate.url])
         await gate.came.acquire()
 
-        async with asyncio.timeout(1.2):
-            assert await host.end(signal.SIGINT) == 0
+        assert await host.end(signal.SIGINT) == 0
 
     assert "Traceback" not in host.printed
-
-
-async def test_ctrl_c_ends_it_even_when_an_orchestrator_never_yields(tmp_path: Path) -> None:
-    code = "import azure.durable_functions as df\n\ndef run(context):\n    print('stuck', flush=True)\n"
-    code += "    while True:\n        pass\n\nmain = df.Orchestrator.create(run)\n"
-    write_function(tmp_path, "Stuck", code, ORCHESTRATOR)
-    async with running("--script-root", tmp_path) as host:
-        await start(host, "Stuck", "mine")
-        await host.until("stuck")
-
-        async with asyncio.timeout(5):
-            # On a busy machine the loop may not let the thread in that ends it, and the guard does.
-            assert await host.end(signal.SIGINT) in (0, -signal.SIGKILL)
 
 
 # A kill.
@@ -401,11 +349,17 @@ async def test_a_saved_history_is_replayed_and_the_exit_code_says_whether_it_sti
     good.write_text(json.dumps(saved))
     bad.write_text(json.dumps(saved | {"name": "T_Wait"}))
 
-    assert (await finish("replay", good, "--script-root", GOLDEN_APP))[0] == 0
-    code, printed, _ = await finish("replay", good, bad, "--script-root", GOLDEN_APP)
+    fitting, left, lost = await mains(
+        ["replay", good, "--script-root", GOLDEN_APP],
+        ["replay", good, bad, "--script-root", GOLDEN_APP],
+        ["replay", good, "--script-root", tmp_path / "nowhere"],
+    )
+
+    assert fitting[0] == 0
+    code, printed, _ = left
     assert code == 1
     assert printed.startswith("mine (T_Hello): replays")
     assert "mine (T_Wait): left its history" in printed
-    code, _, error = await finish("replay", good, "--script-root", tmp_path / "nowhere")
+    code, _, error = lost
     assert code == 1
     assert error.startswith("durable_host: ")

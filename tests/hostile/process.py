@@ -29,7 +29,7 @@ class Running:
 
     async def until(self, text: str, times: int = 1) -> None:
         """Return once it has printed this text, so many times."""
-        async with self._came, asyncio.timeout(20):
+        async with self._came, asyncio.timeout(50):
             await self._came.wait_for(lambda: self.printed.count(text) >= times)
 
     def memory_mb(self) -> float:
@@ -37,7 +37,7 @@ class Running:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) / 1024
 
-    async def end(self, by: signal.Signals = signal.SIGINT, timeout_s: float = 10) -> int:
+    async def end(self, by: signal.Signals = signal.SIGINT, timeout_s: float = 30) -> int:
         """Send the signal; the exit code."""
         self.process.send_signal(by)
         async with asyncio.timeout(timeout_s):
@@ -85,7 +85,7 @@ async def running(*arguments: str | Path, limit: Callable[[], None] | None = Non
 
     readers = [asyncio.create_task(read(stream)) for stream in (process.stdout, process.stderr)]
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(50):
             await serves.wait()
         found = re.search(r"Dashboard: (http://localhost:\d+)/", "".join(printed))
         assert found is not None, "".join(printed)
@@ -99,7 +99,7 @@ async def running(*arguments: str | Path, limit: Callable[[], None] | None = Non
 
 _MAINS = """
 import sys
-from durable_host.__main__ import main
+from {program}.__main__ import main
 
 for arguments in {runs!r}:
     try:
@@ -112,21 +112,20 @@ for arguments in {runs!r}:
 _MARK = "-- end of a run:"
 
 
-async def mains(*runs: Sequence[str | Path]) -> list[tuple[int, str, str]]:
+async def mains(*runs: Sequence[str | Path], program: str = "durable_host") -> list[tuple[int, str, str]]:
     """Exit code, output and error output of hosts that end by themselves, one after the other in one process."""
-    code = _MAINS.format(runs=[[str(argument) for argument in run] for run in runs], mark=_MARK)
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, cwd=ROOT, stdout=PIPE, stderr=PIPE)
-    async with asyncio.timeout(30):
+    arguments = [[str(argument) for argument in run] for run in runs]
+    code = _MAINS.format(program=program, runs=arguments, mark=_MARK)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", code),
+        cwd=ROOT,
+        stdout=PIPE,
+        stderr=PIPE,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},  # A host goes to its app's folder.
+    )
+    async with asyncio.timeout(50):
         printed, errors = (stream.decode() for stream in await process.communicate())
     assert process.returncode == 0, errors
     ends = re.findall(f"{_MARK} (.+)\n", printed)
     parts = zip(*(re.split(f"{_MARK} .+\n", stream)[:-1] for stream in (printed, errors)), strict=True)
     return [(int(code), *part) for code, part in zip(ends, parts, strict=True)]
-
-
-async def refused(*arguments: str | Path, limit: Callable[[], None] | None = None) -> tuple[int | None, str]:
-    """The exit code and the error output of a host that does not come up."""
-    process = await launch("--port", "0", *arguments, limit=limit)
-    async with asyncio.timeout(20):
-        _, errors = await process.communicate()
-    return process.returncode, errors.decode()

@@ -106,7 +106,6 @@ def of(host: Host, text: str) -> str:
     return text.replace("PORT", host.url.rpartition(":")[2])
 
 
-@pytest.mark.timeout(20)
 async def test_a_page_of_another_origin_changes_nothing(host: Host, count: Count) -> None:
     await host.start("E3_Monitor", json.loads(REQUEST), "mine")
     await host.wait("mine")
@@ -132,7 +131,6 @@ async def test_no_page_of_another_origin_is_told_anything(host: Host, count: Cou
     count(2 * len([*SAFE, *UNSAFE]) * 4)
 
 
-@pytest.mark.timeout(20)
 async def test_a_name_that_was_rebound_is_not_answered(host: Host, count: Count) -> None:
     for (method, path), name in product([*SAFE, *UNSAFE], FOREIGN_NAMES):
         data = request(method, path, body=REQUEST, host=None).replace(
@@ -156,7 +154,6 @@ async def test_its_own_names_and_pages_are_answered(host: Host, count: Count) ->
 # Beyond this machine.
 
 
-@pytest.mark.timeout(20)
 async def test_beyond_loopback_all_but_the_page_needs_the_key_and_the_key_is_in_no_log(
     tmp_path: Path, count: Count
 ) -> None:

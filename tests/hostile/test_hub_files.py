@@ -20,9 +20,10 @@ from durable_host.engine.events import parse
 from durable_host.errors import HubError
 from durable_host.hub.records import Filter
 from durable_host.hub.taskhub import TaskHub
+from tests.conftest import rounds
 from tests.golden_app import GOLDEN_APP
 from tests.hostile.conftest import Count
-from tests.hostile.process import refused
+from tests.hostile.process import mains
 
 INSTANCES = 60
 
@@ -116,14 +117,14 @@ def memory() -> Iterator[Path]:
         yield Path(folder)
 
 
-@pytest.mark.timeout(60)
+@rounds(50, soak=500)
 @pytest.mark.parametrize("name", ["closed", "dead"])
 def test_a_hub_with_a_flipped_bit_is_refused_or_told_where_it_is_read(
-    name: str, hubs: Path, memory: Path, count: Count, capsys: pytest.CaptureFixture[str]
+    name: str, rounds: int, hubs: Path, memory: Path, count: Count, capsys: pytest.CaptureFixture[str]
 ) -> None:
     chance = random.Random(name)
-    cases, found = 150, 0
-    for _ in range(cases):
+    found = 0
+    for _ in range(rounds):
         hub = copy(hubs, name, memory)
         data = bytearray(hub.read_bytes())
         data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
@@ -132,13 +133,12 @@ def test_a_hub_with_a_flipped_bit_is_refused_or_told_where_it_is_read(
         found += is_found(hub)
 
     # SQLite keeps no checksums: what is still text, JSON and in order looks whole.
-    assert found > cases / 10
+    assert found > rounds / 10
     with capsys.disabled():
-        print(f"\n{found} of {cases} flipped bits were found")
-    count(cases)
+        print(f"\n{found} of {rounds} flipped bits were found")
+    count(rounds)
 
 
-@pytest.mark.timeout(60)
 def test_a_hub_that_was_cut_is_refused(hubs: Path, memory: Path, count: Count) -> None:
     good = (hubs / "closed.db").read_bytes()
     chance = random.Random(1)
@@ -282,22 +282,25 @@ def test_what_is_no_hub_of_this_host_is_refused_with_its_reason(kind: str, tmp_p
         assert reason in assert_is_refused(tmp_path / "hub.db")
 
 
-@pytest.mark.parametrize("kind", ["a text", "another program's, with a log", "a newer host's", "a pipe"])
-async def test_the_command_says_so_in_one_line_and_ends_with_1(kind: str, tmp_path: Path) -> None:
-    make, reason = STRANGERS[kind]
-    folder = tmp_path / "folder"
-    folder.mkdir()
+async def test_the_command_says_so_in_one_line_and_ends_with_1(tmp_path: Path) -> None:
+    kinds = ["a text", "another program's, with a log", "a newer host's", "a pipe"]
+    folders = [tmp_path / str(number) for number in range(len(kinds))]
     with ExitStack() as stack:
-        make(folder / "hub.db", stack)
-        before = contents(folder)
+        for kind, folder in zip(kinds, folders, strict=True):
+            folder.mkdir()
+            STRANGERS[kind][0](folder / "hub.db", stack)
+        before = [contents(folder) for folder in folders]
 
-        code, errors = await refused("--script-root", GOLDEN_APP, "--hub", folder / "hub.db")
+        ended = await mains(
+            *(("--port", "0", "--script-root", GOLDEN_APP, "--hub", folder / "hub.db") for folder in folders)
+        )
 
-    assert code == 1
-    assert errors.startswith(f"durable_host: {folder / 'hub.db'}: ")
-    assert reason in errors
-    assert errors.count("\n") == 1
-    assert contents(folder) == before
+        assert [contents(folder) for folder in folders] == before
+    for kind, folder, (code, _, errors) in zip(kinds, folders, ended, strict=True):
+        assert code == 1
+        assert errors.startswith(f"durable_host: {folder / 'hub.db'}: ")
+        assert STRANGERS[kind][1] in errors
+        assert errors.count("\n") == 1
 
 
 # Logs.

@@ -197,7 +197,6 @@ async def alerts(host: Host, client: ClientSession) -> str:
         return without_inputs(await answer.json())
 
 
-@pytest.mark.timeout(60)
 async def test_no_answer_of_github_or_twilio_leads_a_secret_out(
     services: Services, heard: Heard, tmp_path: Path, capfd: pytest.CaptureFixture[str], count: Count
 ) -> None:

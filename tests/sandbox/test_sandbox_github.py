@@ -21,11 +21,11 @@ LINK = re.compile(r'<([^>]+)>; rel="(\w+)"')
 
 
 async def get(url: str, **options: Any) -> requests.Response:
-    return await asyncio.to_thread(requests.get, url, **{"timeout": 5, **options})
+    return await asyncio.to_thread(requests.get, url, **{"timeout": 30, **options})
 
 
 async def put(url: str, value: object) -> requests.Response:
-    return await asyncio.to_thread(requests.put, url, data=json.dumps(value), timeout=5)
+    return await asyncio.to_thread(requests.put, url, data=json.dumps(value), timeout=30)
 
 
 def issues_url(sandbox: Sandbox, repo: str = "octo/cat") -> str:

@@ -27,7 +27,7 @@ class Page(HTMLParser):
 
 
 async def call(method: str, url: str, **options: Any) -> requests.Response:
-    return await asyncio.to_thread(requests.request, method, url, timeout=5, **options)
+    return await asyncio.to_thread(requests.request, method, url, timeout=30, **options)
 
 
 async def test_the_page_and_all_it_loads_come_from_the_sandbox(sandbox: Sandbox) -> None:

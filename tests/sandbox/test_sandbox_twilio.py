@@ -27,7 +27,7 @@ def client(sandbox: Sandbox, **credentials: str) -> Client:
     settings = sandbox.settings
     sid = credentials.get("sid", settings["TwilioAccountSid"])
     token = credentials.get("token", settings["TwilioAuthToken"])
-    http_client = TwilioHttpClient(timeout=2, pool_connections=False)
+    http_client = TwilioHttpClient(timeout=30, pool_connections=False)
     client = Client(sid, token, http_client=http_client)  # type: ignore[no-untyped-call]
     client.api.base_url = sandbox.twilio_url
     return client
@@ -49,12 +49,12 @@ async def post(sandbox: Sandbox, data: dict[str, str] | str, **options: Any) -> 
     sid, token = settings["TwilioAccountSid"], settings["TwilioAuthToken"]
     url = f"{sandbox.twilio_url}/2010-04-01/Accounts/{options.pop('account_sid', sid)}/Messages.json"
     return await asyncio.to_thread(
-        requests.post, url, data=data, **{"auth": (sid, token), "timeout": 2, **options}
+        requests.post, url, data=data, **{"auth": (sid, token), "timeout": 30, **options}
     )
 
 
 async def call(method: str, url: str, **options: Any) -> requests.Response:
-    return await asyncio.to_thread(requests.request, method, url, timeout=2, **options)
+    return await asyncio.to_thread(requests.request, method, url, timeout=30, **options)
 
 
 async def test_a_message_that_was_sent_lies_in_the_outbox(sandbox: Sandbox) -> None:

@@ -33,7 +33,7 @@ def workers() -> Iterator[ProcessPoolExecutor]:
         yield pool
 
 
-@rounds(40, soak=300, long=10_000)
+@rounds(20, soak=300, long=10_000)
 def test_all_invariants_hold_in_every_world(
     rounds: int, workers: ProcessPoolExecutor, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,8 +7,6 @@ from asyncio import create_subprocess_exec
 from asyncio.subprocess import PIPE, STDOUT
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[2]
 
 
@@ -34,7 +32,6 @@ async def test_without_core_tools_it_says_that_nothing_was_tested() -> None:
     ]
 
 
-@pytest.mark.timeout(60)  # The script waits for a timer in real time, between three processes.
 async def test_its_story_holds_on_a_host_that_is_started_as_func_is(tmp_path: Path) -> None:
     func = tmp_path / "func"
     func.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m durable_host --port "$3"\n')

@@ -250,7 +250,7 @@ async def test_what_one_may_do_to_an_instance_is_answered_as_it_says(host: Host,
 async def test_a_start_that_waits_answers_with_the_output(client: ClientSession, sandbox: Sandbox) -> None:
     sandbox.set_repository("octo/cat", open_issues=5)
 
-    status, output = await _send(client, "POST", f"{WEBHOOKS}{START}?timeout=5&pollingInterval=0.05", REQUEST)
+    status, output = await _send(client, "POST", f"{WEBHOOKS}{START}?timeout=50&pollingInterval=0.05", REQUEST)
 
     assert (status, output["outcome"]) == (200, "alerted")
 

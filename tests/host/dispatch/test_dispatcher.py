@@ -135,7 +135,7 @@ async def test_an_activity_that_ends_by_a_cancellation_of_its_own_fails(tmp_path
     orchestrator(tmp_path, "Main", "return (yield context.call_activity('Quit', 1))")
 
     async with Host(tmp_path, hub=tmp_path / "hub.db") as host:
-        status = await host.wait(await host.start("Main"), timeout_s=0.5)
+        status = await host.wait(await host.start("Main"), timeout_s=30)
 
     assert status["runtimeStatus"] == "Failed"
     assert "Activity function 'Quit' failed: CancelledError: " in status["output"]

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from urllib.parse import urlencode
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from durable_host.engine.events import Status
@@ -89,6 +89,7 @@ def test_statuses_are_names_or_numbers_and_unknown_ones_are_dropped(
     assert Query(f"runtimeStatus={text}").statuses() == statuses
 
 
+@settings(max_examples=30)
 @given(st.text())
 def test_any_value_arrives_as_it_was_sent_and_no_value_is_an_error(value: str) -> None:
     query = Query(urlencode({"reason": value, "timeout": value, "createdTimeFrom": value, "runtimeStatus": value}))

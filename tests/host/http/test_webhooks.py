@@ -156,7 +156,7 @@ async def test_a_start_that_waits_answers_with_the_output_alone(
 
 
 async def test_a_start_that_waits_for_a_failure_answers_with_the_status(client: ClientSession) -> None:
-    query = "timeout=5&pollingInterval=0.1&returnInternalServerErrorOnFailure=true"
+    query = "timeout=50&pollingInterval=0.1&returnInternalServerErrorOnFailure=true"
 
     status, shown, _ = await call(client, "POST", f"/orchestrators/T_Raise?{query}")
 
@@ -332,7 +332,7 @@ async def test_a_restart_may_wait_as_a_start_may(host: Host, client: ClientSessi
     await host.start("T_Hello", "x", "mine")
     await host.wait("mine")
 
-    status, output, _ = await call(client, "POST", "/instances/mine/restart?timeout=5&pollingInterval=1")
+    status, output, _ = await call(client, "POST", "/instances/mine/restart?timeout=50&pollingInterval=1")
 
     assert (status, output) == (200, "x")
 
