@@ -17,7 +17,9 @@ from tests.golden_replay.summary import pytest_terminal_summary
 __all__ = ["pytest_terminal_summary"]
 
 ROOT = Path(__file__).parents[1]
+APPS = ROOT / "tests" / "fixture_apps"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Serve = Callable[[Handler], Awaitable[str]]
 
 
 # No test speaks TLS, and aiohttp reads the machine's certificates at import: 0.1 s at each start of a host.
@@ -80,7 +82,7 @@ async def sandbox(app_settings: None, monkeypatch: pytest.MonkeyPatch) -> AsyncI
 
 
 @pytest.fixture
-async def serve() -> AsyncIterator[Callable[[Handler], Awaitable[str]]]:
+async def serve() -> AsyncIterator[Serve]:
     """Serves a handler on every path of a free port, and gives its URL."""
     async with AsyncExitStack() as servers:
 

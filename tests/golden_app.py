@@ -9,8 +9,10 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from tests.conftest import APPS
+
 TESTS = Path(__file__).parent
-WHOLE = TESTS / "fixture_apps" / "golden"
+WHOLE = APPS / "golden"
 FUNCTIONS = frozenset(file.parent.name for file in WHOLE.glob("*/function.json"))
 
 

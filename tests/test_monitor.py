@@ -11,9 +11,8 @@ from aiohttp import ClientSession, web
 
 from durable_host import Host, RealClock
 from sandbox.server import Sandbox
+from tests.conftest import Serve
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Serve = Callable[[Handler], Awaitable[str]]
 Answer = Callable[[int], web.Response]
 
 PHONE = "+14255550167"

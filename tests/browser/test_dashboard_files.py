@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.conftest import ROOT
+from tests.conftest import ROOT
 
 FOLDER = ROOT / "durable_host" / "http" / "dashboard"
 FILES = sorted(FOLDER.iterdir())

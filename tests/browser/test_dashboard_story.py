@@ -7,7 +7,8 @@ import pytest
 from durable_host import Host
 from sandbox.server import Sandbox
 from tests.browser.browsing import Dashboard, Page, expect
-from tests.browser.conftest import ROOT, Open
+from tests.browser.conftest import Open
+from tests.conftest import ROOT
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 

@@ -12,10 +12,10 @@ from E3_SendAlert import main
 from E3_SendAlert.sms import is_allowed, mask, missing_setting, send
 from sandbox.server import Sandbox
 from sandbox.twilio import TwilioStatus
+from tests.conftest import Handler, Serve
 
 pytestmark = pytest.mark.usefixtures("app_settings")
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 TwilioIs = Callable[[Handler], Awaitable[None]]
 
 PHONE = "+14255550167"
@@ -50,9 +50,7 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def twilio_is(
-    credentials: None, serve: Callable[[Handler], Awaitable[str]], monkeypatch: pytest.MonkeyPatch
-) -> TwilioIs:
+def twilio_is(credentials: None, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> TwilioIs:
     """Puts a handler in Twilio's place, for what the sandbox does not answer."""
 
     async def start(handler: Handler) -> None:

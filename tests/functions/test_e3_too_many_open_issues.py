@@ -2,7 +2,7 @@ import asyncio
 import gzip
 import json
 import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,12 +13,11 @@ from E3_TooManyOpenIssues import main
 from E3_TooManyOpenIssues.github import exceeds
 from sandbox.github import RepositoryStatus
 from sandbox.server import Sandbox
+from tests.conftest import Handler, Serve
 
 pytestmark = pytest.mark.usefixtures("app_settings")
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Serve = Callable[[Handler], Awaitable[str]]
-GitHubIs = Callable[[Handler], Awaitable[str]]
+GitHubIs = Serve
 
 ISSUE = {"number": 1}
 PULL_REQUEST = {"number": 2, "pull_request": {"url": "https://api.github.com/repos/octo/cat/pulls/2"}}

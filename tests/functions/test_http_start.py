@@ -1,6 +1,6 @@
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import azure.functions as func
@@ -11,9 +11,7 @@ from durable_host import Host, RealClock
 from durable_host.worker import sdk
 from HttpStart import main
 from sandbox.server import Sandbox
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Serve = Callable[[Handler], Awaitable[str]]
+from tests.conftest import Serve
 
 PATH = "/orchestrators/E3_Monitor"
 REQUEST = {"repo": "octo/cat", "phone": "+14255550167"}

@@ -1,7 +1,7 @@
 """Fixtures: the golden app, whose orchestrators do one small thing each, on a host; and a gate for activities."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -9,10 +9,9 @@ import pytest
 from aiohttp import web
 
 from durable_host import Clock, Host
-from tests.conftest import Handler
+from tests.conftest import APPS, Serve
 from tests.golden_app import GOLDEN_APP
 
-APPS = Path(__file__).parents[1] / "fixture_apps"
 CALLING_APP = APPS / "calling"
 
 
@@ -47,7 +46,7 @@ async def answered_status(host: Host, request: bytes) -> int:
 
 
 @pytest.fixture
-async def gate(serve: Callable[[Handler], Awaitable[str]]) -> AsyncIterator[Gate]:
+async def gate(serve: Serve) -> AsyncIterator[Gate]:
     """A closed gate; it is open when the test is over."""
     gate = Gate()
     gate.url = await serve(gate.answer)

@@ -21,7 +21,7 @@ from durable_host.hub.taskhub import TaskHub
 from tests.golden_app import GOLDEN_APP
 from tests.host.apps import ACTIVITY, ORCHESTRATOR, write_function
 from tests.host.conftest import CALLING_APP, Gate
-from tests.hostile.process import mains
+from tests.processes import mains
 
 ROOT = Path(__file__).parents[2]
 TIMER_APP_CODE = """

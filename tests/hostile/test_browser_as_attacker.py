@@ -15,8 +15,8 @@ from aiohttp import ClientSession
 from durable_host import Host
 from durable_host.http.webhooks import BASE, RPC_BASE
 from tests.hostile.conftest import Count
-from tests.hostile.process import running
 from tests.hostile.raw import request, send
+from tests.processes import running
 
 DASHBOARD = Path(__file__).parents[2] / "durable_host" / "http" / "dashboard"
 CLOCK = "/durable-host/clock"

@@ -25,7 +25,7 @@ from tests.golden_app import GOLDEN_APP
 from tests.host.apps import ORCHESTRATOR, write_function
 from tests.host.stepped import SteppedClock
 from tests.hostile.conftest import Count
-from tests.hostile.process import running
+from tests.processes import running
 
 SECOND = timedelta(seconds=1)
 DAY = timedelta(days=1)

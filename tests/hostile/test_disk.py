@@ -19,7 +19,7 @@ from durable_host import Host
 from durable_host.errors import HubError
 from durable_host.hub.taskhub import TaskHub
 from sandbox.server import Sandbox
-from tests.conftest import ROOT, Handler
+from tests.conftest import APPS, ROOT, Handler
 from tests.crash.changes import REQUESTS, Request, taken
 from tests.crash.conftest import FOLDERS
 from tests.crash.scenario import INSTANCES, ORCHESTRATORS
@@ -27,9 +27,8 @@ from tests.golden_app import GOLDEN_APP
 from tests.host.apps import ORCHESTRATOR, write_function
 from tests.host.disk import full_disk
 from tests.hostile.conftest import Count
-from tests.hostile.process import Running, running
+from tests.processes import Running, running
 
-APPS = ROOT / "tests" / "fixture_apps"
 SLEEP = """
 from datetime import timedelta
 import azure.durable_functions as df

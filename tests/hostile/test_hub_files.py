@@ -23,7 +23,7 @@ from durable_host.hub.taskhub import TaskHub
 from tests.conftest import rounds
 from tests.golden_app import GOLDEN_APP
 from tests.hostile.conftest import Count
-from tests.hostile.process import mains
+from tests.processes import mains
 
 INSTANCES = 60
 

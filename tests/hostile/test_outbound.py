@@ -16,12 +16,11 @@ from aiohttp import web
 from durable_host import Host
 from E3_SendAlert.sms import send
 from E3_TooManyOpenIssues.github import exceeds
-from tests.conftest import ROOT, Handler
+from tests.conftest import ROOT, Handler, Serve
 from tests.hostile.conftest import Count
 
 pytestmark = pytest.mark.usefixtures("app_settings")
 
-Serve = Callable[[Handler], Awaitable[str]]
 TOKEN = "ghp_canary"
 JSON = "application/json"
 DEADLINE_S = 1.0

@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from textwrap import indent
 from typing import Any
@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from durable_host import Host, RealClock, SkipClock
 from durable_host.dispatch.watchdog import Watchdog
 from durable_host.http.webhooks import BASE
-from tests.conftest import Handler, rounds
+from tests.conftest import APPS, Serve, rounds
 from tests.hostile.conftest import Count
-from tests.hostile.process import Running, running
+from tests.processes import Running, running
 
-POISON_APP = Path(__file__).parents[1] / "fixture_apps" / "poison"
+POISON_APP = APPS / "poison"
 CHECK = "yield context.call_activity('Check', '')\n"
 # Of json, which writes in C.
 TOO_DEEP = "Stack overflow" if sys.version_info >= (3, 14) else "maximum recursion depth exceeded"
@@ -288,7 +288,7 @@ class Hanging:
 
 
 @pytest.fixture
-async def hanging(serve: Callable[[Handler], Awaitable[str]], app_settings: None) -> AsyncIterator[Hanging]:
+async def hanging(serve: Serve, app_settings: None) -> AsyncIterator[Hanging]:
     hanging = Hanging()
     hanging.url = await serve(hanging.answer)
     yield hanging

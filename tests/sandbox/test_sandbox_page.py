@@ -10,8 +10,9 @@ import pytest
 import requests
 
 from sandbox.server import Sandbox
+from tests.conftest import ROOT
 
-PAGE = Path(__file__).parents[2] / "sandbox" / "page"
+PAGE = ROOT / "sandbox" / "page"
 
 
 class Page(HTMLParser):

@@ -10,8 +10,8 @@ from durable_host import Host, SkipClock
 from durable_host.engine.check import Verdict
 from durable_host.host import replay_files
 from sandbox.server import Sandbox
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).parents[3]
 GOLDEN_APP = ROOT / "tests/fixture_apps/golden"
 HISTORY = "historyEvents"
 

@@ -9,9 +9,10 @@ import pytest
 from aiohttp import ClientSession
 
 from durable_host import Host
+from tests.conftest import ROOT
 from tests.host.apps import HTTP, RETURN, write_function, write_host_json
 
-RECORDED = json.loads((Path(__file__).parents[2] / "data" / "admin-functions.json").read_text())
+RECORDED = json.loads((ROOT / "tests" / "data" / "admin-functions.json").read_text())
 CODE = "def main(**_): pass\n\n\ndef other(**_): pass\n"
 
 

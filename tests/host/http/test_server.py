@@ -13,6 +13,7 @@ from yarl import URL
 
 from durable_host import Clock, Host, RealClock
 from durable_host.http.webhooks import BASE, RPC_BASE
+from tests.conftest import ROOT
 from tests.host.apps import HTTP, ORCHESTRATOR, RETURN, STARTER, write_function
 from tests.host.conftest import Gate, answered_status
 
@@ -410,7 +411,7 @@ async def test_the_dashboard_may_frame_the_sandbox_that_runs_beside_the_host_and
 
 
 async def test_the_dashboards_files_have_their_types(client: ClientSession) -> None:
-    folder = Path(__file__).parents[3] / "durable_host" / "http" / "dashboard"
+    folder = ROOT / "durable_host" / "http" / "dashboard"
     types = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
     files = [file for file in folder.iterdir() if file.suffix in types]
 
