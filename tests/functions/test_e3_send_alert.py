@@ -1,5 +1,4 @@
 import asyncio
-import logging
 import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -11,7 +10,6 @@ from aiohttp import web
 from E3_SendAlert import main
 from E3_SendAlert.sms import is_allowed, mask, missing_setting, send
 from sandbox.server import Sandbox
-from sandbox.twilio import TwilioStatus
 from tests.conftest import Handler, Serve
 
 pytestmark = pytest.mark.usefixtures("app_settings")
@@ -239,10 +237,11 @@ async def test_a_message_that_twilio_answers_as_failed_is_refused(twilio_is: Twi
     assert await alert() == {"refused": "Twilio refused it with error 30007: Filtered for +1425*****67"}
 
 
+@pytest.mark.parametrize("code", [200, 201])
 @pytest.mark.parametrize("status", ["queued", "accepted", "sending", "sent", "delivered"])
-async def test_a_message_on_its_way_was_taken(twilio_is: TwilioIs, status: str) -> None:
+async def test_a_message_on_its_way_was_taken(twilio_is: TwilioIs, status: str, code: int) -> None:
     async def take(_request: web.Request) -> web.Response:
-        return web.json_response({"sid": "SM1", "status": status, "error_code": None}, status=201)
+        return web.json_response({"sid": "SM1", "status": status, "error_code": None}, status=code)
 
     await twilio_is(take)
 
@@ -288,19 +287,32 @@ async def test_a_reply_that_does_not_come_in_time_may_mean_sent(sandbox: Sandbox
 
 @pytest.mark.parametrize(
     ("status", "body"),
-    [(201, "<html>"), (201, "[]"), (201, "null"), (201, '{"sid": null}'), (201, '{"date_sent": 5}'), (302, "{}")],
+    [
+        *((201, "<html>"), (201, "[]"), (201, "null"), (201, '{"sid": null}'), (201, '{"date_sent": 5}')),
+        *((status, "{}") for status in (301, 302, 303, 307, 308)),
+    ],
 )
 async def test_an_answer_that_is_neither_a_message_nor_an_error_may_mean_sent(
     twilio_is: TwilioIs, status: int, body: str
 ) -> None:
     async def answer(_request: web.Request) -> web.Response:
+        asked.append(1)
         return web.Response(status=status, text=body, headers={"Location": "/"})
+
+    asked: list[int] = []
+    await twilio_is(answer)
+
+    assert await alert() == {"message": None}
+    assert len(asked) == 1
+
+
+async def test_an_answer_that_is_too_large_may_mean_sent(twilio_is: TwilioIs) -> None:
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(status=201, text='{"sid": "SM1"}' + " " * 10_000_000)
 
     await twilio_is(answer)
 
-    result = await alert()
-
-    assert result == {"message": None}
+    assert await alert() == {"message": None}
 
 
 async def test_without_a_connection_nothing_is_sent(
@@ -361,13 +373,8 @@ async def test_a_connection_that_breaks_behind_a_proxy_may_mean_sent(
     assert result == {"message": None}
 
 
-@pytest.mark.parametrize(
-    "url", ["ftp://localhost", "localhost:7072", "http://", "https:///twilio", "http://localhost:port"]
-)
-async def test_another_twilio_must_be_an_http_url(
-    credentials: None, monkeypatch: pytest.MonkeyPatch, url: str
-) -> None:
-    monkeypatch.setenv("TWILIO_API_URL", url)
+async def test_another_twilio_must_be_an_http_url(credentials: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TWILIO_API_URL", "ftp://localhost")
 
     assert await alert() == {"unsent": "the app setting TWILIO_API_URL is not an http(s) URL"}
 
@@ -378,18 +385,3 @@ async def test_a_url_that_cannot_be_called_sends_nothing(
     monkeypatch.setenv("TWILIO_API_URL", "http://.twilio.invalid")
 
     assert await alert() == {"unsent": "no connection to Twilio (InvalidURL)"}
-
-
-@pytest.mark.parametrize("status", [None, 400, 500, "lost reply"])
-async def test_no_log_line_holds_a_number_or_a_secret(
-    sandbox: Sandbox, caplog: pytest.LogCaptureFixture, status: TwilioStatus | None
-) -> None:
-    caplog.set_level(logging.DEBUG)
-    sandbox.set_twilio(status=status)
-
-    await alert()
-
-    secrets = (PHONE.lstrip("+"), sandbox.settings["TwilioAccountSid"], sandbox.settings["TwilioAuthToken"])
-    assert not any(secret in caplog.text for secret in secrets)
-    assert logging.getLogger("twilio.http_client").level == logging.WARNING
-    assert logging.getLogger("urllib3").level == logging.WARNING
