@@ -18,8 +18,8 @@ from sandbox.server import Sandbox
 from tests.conftest import rounds
 from tests.golden_app import GOLDEN_APP
 from tests.hostile.conftest import Count
-from tests.hostile.raw import connect, request, send
 from tests.processes import running
+from tests.raw_http import connect, request, send
 
 START = f"{BASE}/orchestrators/T_Instant"
 MONITOR = "/orchestrators/E3_Monitor"
