@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import resource
 import shutil
 import signal
@@ -261,7 +260,7 @@ async def test_what_a_failing_disk_cannot_keep_is_refused_and_all_goes_on_once_i
     count(2 * (len(REQUESTS) + 1) + len(IN_TURN) + 2)
 
 
-@pytest.mark.parametrize("disk", [pytest.param("size limit", marks=pytest.mark.soak), "sync EIO"], indirect=True)
+@pytest.mark.parametrize("disk", ["size limit", pytest.param("sync EIO", marks=pytest.mark.soak)], indirect=True)
 async def test_a_host_that_is_killed_while_its_disk_fails_has_taken_nothing_that_it_refused(
     app: Path, disk: Disk, gate: tuple[str, asyncio.Event, asyncio.Event], tmp_path: Path, count: Count
 ) -> None:
@@ -311,63 +310,6 @@ async def test_a_disk_that_cannot_be_read_is_a_503_and_ends_nothing(app: Path, d
 
         assert "Traceback" not in host.printed
     count(80)
-
-
-def delete(hub: Path, folder: Path) -> None:
-    hub.unlink()
-
-
-def delete_the_log(hub: Path, folder: Path) -> None:
-    hub.with_name(f"{hub.name}-wal").unlink()
-
-
-def delete_the_folder(hub: Path, folder: Path) -> None:
-    shutil.rmtree(hub.parent)
-
-
-def replace_by_a_copy(hub: Path, folder: Path) -> None:
-    shutil.copy(hub, folder / "copy")
-    os.replace(folder / "copy", hub)
-
-
-def cut(hub: Path, folder: Path) -> None:
-    os.truncate(hub, 8192)
-
-
-def cut_the_log(hub: Path, folder: Path) -> None:
-    os.truncate(hub.with_name(f"{hub.name}-wal"), 0)
-
-
-@pytest.mark.parametrize(
-    "harm",
-    [delete, delete_the_log, delete_the_folder, replace_by_a_copy, cut, cut_the_log],
-    ids=lambda harm: harm.__name__,
-)
-async def test_nothing_is_acknowledged_that_would_go_to_a_file_which_is_no_longer_there(
-    harm: Callable[[Path, Path], None], tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    hub = tmp_path / "folder" / "hub.db"
-    async with Host(GOLDEN_APP, hub=hub) as host:
-        await host.wait(await host.start("T_Instant", "x"))
-
-        harm(hub, tmp_path)
-        for _ in range(3):
-            with pytest.raises(HubError, match=r"while this host runs, hub\.db(-wal)? was deleted, moved"):
-                await host.start("T_Instant", "y")
-
-    assert len([record for record in caplog.records if "while this host runs" in record.getMessage()]) == 1
-
-
-async def test_a_hub_that_was_moved_and_put_back_goes_on(tmp_path: Path) -> None:
-    hub = tmp_path / "hub.db"
-    async with Host(GOLDEN_APP, hub=hub) as host:
-        hub.rename(tmp_path / "elsewhere.db")
-        with pytest.raises(HubError, match="Put it back"):
-            await host.start("T_Instant", "x")
-
-        (tmp_path / "elsewhere.db").rename(hub)
-
-        assert (await host.wait(await host.start("T_Instant", "x")))["output"] == "x"
 
 
 async def test_a_disk_that_is_full_calls_no_function_again_and_again(

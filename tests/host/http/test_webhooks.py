@@ -19,7 +19,6 @@ from durable_host.values import stamp
 from tests.golden_app import GOLDEN_APP
 from tests.golden_replay import recording
 from tests.host.conftest import answered_status
-from tests.host.disk import full_disk
 
 JSON = Any
 EVER = "createdTimeFrom=2000-01-01"
@@ -624,15 +623,6 @@ async def test_answers_are_compact_json_with_non_ascii_as_it_is(host: Host, clie
 
     assert answer.headers["Content-Type"] == "application/json; charset=utf-8"
     assert '"output":"ü😀"' in text
-
-
-async def test_a_hub_that_cannot_be_written_is_a_503_that_says_so(host: Host, client: ClientSession) -> None:
-    with full_disk(host.hub.path):
-        status, error, _ = await call(client, "POST", "/orchestrators/T_Instant", json.dumps("x" * 1_000_000))
-
-    assert status == 503
-    assert error["Message"].startswith("The task hub cannot be written (")
-    assert await ids(client, "") == []
 
 
 # The client binding.
