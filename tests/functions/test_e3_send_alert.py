@@ -110,6 +110,15 @@ async def test_a_setting_pasted_with_blanks_around_it_works(
         ("+49*", PHONE, False),
         (",", PHONE, False),
         ("14255550167", PHONE, False),
+        # Premium and shared-cost numbers, and what only begins or ends as an allowed one does.
+        *(
+            ("+14255550*, +4915112345678", phone, False)
+            for phone in ("+19005550100", "+18095550100", "+449098790123", "+881612345678", "+97912345", "+38")
+        ),
+        *(
+            ("+14255550*, +4915112345678", phone, False)
+            for phone in ("+1425555", "+14255551000", "+491511234567", "+49151123456789", "+4915112345679")
+        ),
     ],
 )
 def test_allowed_numbers_are_whole_numbers_or_prefixes(

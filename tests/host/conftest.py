@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 from aiohttp import web
@@ -32,17 +31,6 @@ class Gate:
         await self.opened.wait()
         self.waiting -= 1
         return web.Response(text=request.query_string)
-
-
-async def answered_status(host: Host, request: bytes) -> int:
-    """The status that the host answers to these very bytes."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(host.url).port)
-    try:
-        writer.write(request)
-        return int((await reader.readline()).split()[1])
-    finally:
-        writer.close()
-        await writer.wait_closed()
 
 
 @pytest.fixture

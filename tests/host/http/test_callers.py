@@ -60,44 +60,18 @@ FOREIGN_PAGES = [
     ),
 ]
 FOREIGN_NAMES = [
-    *(
-        "evil.example",
-        "evil.example:PORT",
-        "localhost.evil.example",
-        "127.0.0.1.evil.example",
-        "localhost.",
-        "LOCAL",
-    ),
+    *("evil.example", "evil.example:PORT", "localhost.evil.example", "127.0.0.1.evil.example", "localhost."),
+    "LOCAL",
     *("127.0.0.2", "127.1", "127.000.000.001", "0.0.0.0", "2130706433", "0x7f.1", "10.0.0.1", "169.254.169.254"),
     *("[::]", "[::ffff:127.0.0.1]", "::1", "[::1", "::1]", "[localhost]", "[127.0.0.1]", "localhost]", "[[::1]]"),
-    *(
-        "",
-        " ",
-        "localhost:",
-        "localhost:x",
-        "localhost:1:2",
-        "localhost:-1",
-        "localhost:123456",
-        "localhost:\u0661",
-    ),
-    *(
-        "evil@localhost",
-        "localhost@evil",
-        "localhost/",
-        "localhost\\",
-        "localhost,evil.example",
-        "http://localhost",
-    ),
+    *("", " ", "localhost:", "localhost:x", "localhost:1:2", "localhost:-1", "localhost:123456"),
+    "localhost:\u0661",
+    *("evil@localhost", "localhost@evil", "localhost/", "localhost\\", "localhost,evil.example"),
+    "http://localhost",
     *("loc%61lhost", "*", "localhost evil.example", "\u0131localhost", "ⓛocalhost"),
 ]
 OWN_NAMES = [
-    "localhost",
-    "LOCALHOST",
-    "localhost:1",
-    "localhost:PORT",
-    "127.0.0.1",
-    "127.0.0.1:PORT",
-    "[::1]:PORT",
+    *("localhost", "LOCALHOST", "localhost:1", "localhost:PORT", "127.0.0.1", "127.0.0.1:PORT", "[::1]:PORT"),
 ]
 
 

@@ -1,10 +1,11 @@
 import asyncio
 import base64
 import json
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import pytest
 from aiohttp import ClientSession
@@ -18,10 +19,22 @@ from durable_host.hub.taskhub import TaskHub
 from durable_host.values import stamp
 from tests.golden_app import GOLDEN_APP
 from tests.golden_replay import recording
-from tests.host.conftest import answered_status
+from tests.raw_http import request, send
 
+START = f"{BASE}/orchestrators/T_Instant"
+JSON_BODY = "Content-Type: application/json"
 JSON = Any
 EVER = "createdTimeFrom=2000-01-01"
+
+
+# What the recorded engine takes as ids, and more of their kind.
+ODD_IDS = [
+    *("\r\n", "a\r\nX-Evil: 1", "a\0b", "\x1b[2J", "\t", "\x7f", "\u0085", "\u2028", "\u202e", "\ufeff"),
+    *("@", "#", "?", "\\", "a\\..\\b", "%", "%25", "%2e", "%00", "a?b=c#d", "&code=", "'", '"', "`", "$(x)"),
+    *("<script>", "{eventName}", "INSTANCEID", "; DROP TABLE instances", "%s%n", "{0}", "\U0001f600"),
+    "\U0010ffff",
+    *("a" * 257, "ü" * 257, "a" * 512, "CON", "nul.txt", "null", "0", "-1", "1e309", "NaN", "...", "~", "a b"),
+]
 
 
 def api(path: str) -> URL:
@@ -75,9 +88,9 @@ async def test_a_start_answers_with_urls_that_work(host: Host, client: ClientSes
 
 async def test_a_start_without_a_content_length_has_no_input(host: Host) -> None:
     # What `curl -X POST` sends. The engine stores "" and fails the instance; here it is a start like any other.
-    request = f"POST {BASE}/orchestrators/T_Instant/bare HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    data = f"POST {START}/bare HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
-    assert await answered_status(host, request.encode()) == 202
+    assert (await send(host.url, data.encode())).status == 202
 
     assert (await host.wait("bare"))["runtimeStatus"] == "Completed"
     assert host.instances.get("bare").input_text is None
@@ -109,15 +122,10 @@ async def test_a_body_with_a_byte_order_mark_is_json(host: Host, client: ClientS
     [
         ("a%20b", "a b"),
         ("%C3%BC%F0%9F%98%80", "ü😀"),
-        ("a%23%3F%22%3C", 'a#?"<'),
         ("a~!*()'b", "a~!*()'b"),
-        ("@a@b", "@a@b"),
-        ("UPPER", "UPPER"),
         ("a%2Bb", "a b"),
         ("a%252Db", "a-b"),
         ("a.b..c", "a.b..c"),
-        ("%00", "\0"),
-        ("x" * 300, "x" * 300),
     ],
 )
 async def test_an_odd_id_is_found_by_the_url_that_its_start_gave(
@@ -131,9 +139,80 @@ async def test_an_odd_id_is_found_by_the_url_that_its_start_gave(
         assert (answer.status, (await answer.json())["instanceId"]) == (200, instance_id)
 
 
-@pytest.mark.parametrize("path", ["T_Instant/a%2Fb", "T_Instant/a/b", "/a", "T_Instant/..", "T_Instant/%2E"])
-async def test_slashes_and_dots_are_no_ids(client: ClientSession, path: str) -> None:
-    assert (await call(client, "POST", f"/orchestrators/{path}"))[:2] == (404, None)
+async def test_an_odd_id_never_breaks_out_of_a_header_and_is_found_again(host: Host) -> None:
+    expected = {"location", "retry-after", "content-type", "server", "content-length", "date", "connection"}
+    for instance_id in ODD_IDS:
+        started = await send(host.url, request("POST", f"{START}/{quote(quote(instance_id, safe=''))}", JSON_BODY))
+        assert (started.status, set(started.headers)) == (202, expected), instance_id
+        assert json.loads(started.body)["id"] == instance_id
+
+        target = started.headers["location"].removeprefix("http://localhost")
+        if re.search("%[0-9a-f]{2}", instance_id):
+            # Recorded: the engine encodes an id once and decodes it twice.
+            target = f"{BASE}/instances/{quote(quote(instance_id))}"
+        shown = await send(host.url, request("GET", target))
+        assert set(shown.headers) <= expected, instance_id
+        assert json.loads(shown.body)["instanceId"] == instance_id
+    async with ClientSession(host.url) as client, client.get(f"{BASE}/instances") as answer:
+        assert {each["instanceId"] for each in await answer.json()} == set(ODD_IDS)
+
+
+@pytest.mark.parametrize("path", ["%2F", "a%2fb", "a/b", "a//b", "/", ".", "..", "%2E", "%2e%2e"])
+async def test_slashes_and_dots_are_no_ids(host: Host, path: str) -> None:
+    reply = await send(host.url, request("POST", f"{START}/{path}"))
+
+    assert (reply.status, reply.body) == (404, b"")
+
+
+async def test_texts_that_would_break_lines_stay_texts(host: Host) -> None:
+    texts = [
+        "a\r\nX-Evil: 1",
+        "\r\n\r\nHTTP/1.1 200 OK",
+        "\0",
+        "\x1b]0;x\x07",
+        "\u2028",
+        "ü",
+        "\U0001f600",
+        "a" * 7_000,
+    ]
+
+    for number, text in enumerate(texts):
+        instance_id = f"{number}"
+        await host.start("T_Wait", instance_id=instance_id)
+        target = f"{BASE}/instances/{instance_id}/terminate?reason={quote(text)}"
+        reply = await send(host.url, request("POST", target, f"X-Odd: {number}"))
+        assert (reply.status, "x-evil" in reply.headers, reply.body) == (202, False, b"")
+        assert (await host.wait(instance_id))["output"] == text
+
+
+TAKEN_JSON = [
+    *('"\\ud800"', '{"\\udfff": "\\ud800"}', '"\\u0000"', "1" * 4_000, "0." + "1" * 10_000, "1e309", "-1e99999"),
+    *("1e-99999", "-0", "[" * 500 + "]" * 500, '{"a":' * 499 + "[]" + "}" * 499, '"' + "[" * 600 + '"'),
+    '{"a":1,"a":2}',
+    *(json.dumps("x" * 1_000_000), json.dumps(["x"] * 100_000), json.dumps({str(n): n for n in range(10_000)})),
+]
+
+
+async def test_json_that_is_odd_goes_in_and_comes_out(host: Host) -> None:
+    for number, text in enumerate(TAKEN_JSON):
+        started = await send(host.url, request("POST", f"{START}/{number}", JSON_BODY, body=text.encode()))
+        assert (text[:40], started.status) == (text[:40], 202)
+        await host.wait(str(number))
+        await host.start("T_WaitEvent", instance_id=f"event {number}")
+        target = f"{BASE}/instances/event%20{number}/raiseEvent/Go"
+        raised = await send(host.url, request("POST", target, JSON_BODY, body=text.encode()))
+        assert (text[:40], raised.status) == (text[:40], 202)
+        await host.wait(f"event {number}")
+
+    # What one instance holds keeps nobody from reading it, or the others in the list.
+    query = "showHistory=true&showHistoryOutput=true"
+    async with ClientSession(host.url) as client:
+        for number in range(len(TAKEN_JSON)):
+            for instance_id in (str(number), f"event {number}"):
+                async with client.get(f"{BASE}/instances/{instance_id}?{query}") as answer:
+                    assert (answer.status, (await answer.json())["instanceId"]) == (200, instance_id)
+        async with client.get(f"{BASE}/instances") as answer:
+            assert len(await answer.json()) == 2 * len(TAKEN_JSON)
 
 
 # Start and wait.
