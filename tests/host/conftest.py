@@ -10,7 +10,7 @@ from aiohttp import web
 
 from durable_host import Clock, Host
 from tests.conftest import Handler
-from tests.golden_app import GOLDEN_APP
+from tests.golden_app import named_by
 
 APPS = Path(__file__).parents[1] / "fixture_apps"
 CALLING_APP = APPS / "calling"
@@ -56,9 +56,9 @@ async def gate(serve: Callable[[Handler], Awaitable[str]]) -> AsyncIterator[Gate
 
 
 @pytest.fixture
-async def host(clock: Clock, tmp_path: Path) -> AsyncIterator[Host]:
-    """The golden app on a host with a hub of its own."""
-    async with Host(GOLDEN_APP, hub=tmp_path / "hub.db", clock=clock) as host:
+async def host(request: pytest.FixtureRequest, clock: Clock, tmp_path: Path) -> AsyncIterator[Host]:
+    """What a test file names of the golden app, on a host with a hub of its own."""
+    async with Host(named_by(request.path), hub=tmp_path / "hub.db", clock=clock) as host:
         yield host
 
 
