@@ -1,6 +1,7 @@
 """Fixtures: the app on a host, the sandbox in place of GitHub and Twilio, and a server for a single odd answer."""
 
 import os
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -24,6 +25,11 @@ Serve = Callable[[Handler], Awaitable[str]]
 
 # No test speaks TLS, and aiohttp reads the machine's certificates at import: 0.1 s at each start of a host.
 os.environ.setdefault("SSL_CERT_FILE", os.devnull)
+
+# The folders of the tests in memory, where there is enough of it: a hub is synced at each commit.
+MEMORY = Path("/dev/shm")
+if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 2**30:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 
 def pytest_xdist_auto_num_workers() -> int:

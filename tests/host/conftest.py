@@ -9,7 +9,7 @@ from aiohttp import web
 
 from durable_host import Clock, Host
 from tests.conftest import APPS, Serve
-from tests.golden_app import GOLDEN_APP
+from tests.golden_app import named_by
 
 CALLING_APP = APPS / "calling"
 
@@ -43,9 +43,9 @@ async def gate(serve: Serve) -> AsyncIterator[Gate]:
 
 
 @pytest.fixture
-async def host(clock: Clock, tmp_path: Path) -> AsyncIterator[Host]:
-    """The golden app on a host with a hub of its own."""
-    async with Host(GOLDEN_APP, hub=tmp_path / "hub.db", clock=clock) as host:
+async def host(request: pytest.FixtureRequest, clock: Clock, tmp_path: Path) -> AsyncIterator[Host]:
+    """What a test file names of the golden app, on a host with a hub of its own."""
+    async with Host(named_by(request.path), hub=tmp_path / "hub.db", clock=clock) as host:
         yield host
 
 

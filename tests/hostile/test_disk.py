@@ -6,6 +6,7 @@ import resource
 import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
@@ -56,17 +57,18 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def failing_disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def failing_disk() -> Iterator[Path]:
     """A library to preload, by which a file says which calls fail."""
     compiler = shutil.which("cc")
     if compiler is None:
         pytest.skip("no C compiler here, which the failing disk needs; the other tests of this file need none")
-    library = tmp_path_factory.mktemp("library") / "failing_disk.so"
     source = Path(__file__).with_name("failing_disk.c")
-    done = subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source, "-ldl"], capture_output=True)
-    if done.returncode != 0:
-        pytest.skip(f"the failing disk is for Linux: {done.stderr.decode()[:200]}")
-    return library
+    with tempfile.TemporaryDirectory() as folder:  # Not in memory, from which nothing may be run in a container.
+        library = Path(folder) / "failing_disk.so"
+        done = subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source, "-ldl"], capture_output=True)
+        if done.returncode != 0:
+            pytest.skip(f"the failing disk is for Linux: {done.stderr.decode()[:200]}")
+        yield library
 
 
 @contextmanager
