@@ -1,5 +1,6 @@
 """Fixtures: the app on a host, the sandbox in place of GitHub and Twilio, and a server for a single odd answer."""
 
+import asyncio
 import os
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
@@ -68,6 +69,25 @@ def rounds(quick: int, soak: int, long: int | None = None) -> pytest.MarkDecorat
     return pytest.mark.parametrize("rounds", chosen)
 
 
+class Gate:
+    """A URL that an activity gets: it answers its query once the gate is open."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.opened = asyncio.Event()
+        self.waiting = 0
+        self.most_waiting = 0
+        self.came = asyncio.Semaphore(0)
+
+    async def answer(self, request: web.Request) -> web.Response:
+        self.waiting += 1
+        self.most_waiting = max(self.most_waiting, self.waiting)
+        self.came.release()
+        await self.opened.wait()
+        self.waiting -= 1
+        return web.Response(text=request.query_string)
+
+
 @pytest.fixture
 def app_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """No setting of this machine has a say in what the app does."""
@@ -99,6 +119,15 @@ async def serve() -> AsyncIterator[Serve]:
             return f"http://localhost:{server.port}"
 
         yield start
+
+
+@pytest.fixture
+async def gate(serve: Serve) -> AsyncIterator[Gate]:
+    """A closed gate; it is open when the test is over."""
+    gate = Gate()
+    gate.url = await serve(gate.answer)
+    yield gate
+    gate.opened.set()
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Programs in processes of their own: hosts and sandboxes that serve, others that end, and what they all print."""
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -9,7 +10,11 @@ from asyncio.subprocess import PIPE, STDOUT, Process
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
+from aiohttp import ClientSession
+
+from durable_host.http.webhooks import BASE
 from tests.conftest import ROOT
 
 # The last line that each prints before it waits for requests.
@@ -39,6 +44,21 @@ class Running:
         """Its largest resident size so far."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) / 1024
+
+    async def start(self, name: str, instance_id: str, value: Any = None) -> None:
+        """Start an instance. The SDK's orchestrators expect a string that holds JSON, as its client sends it."""
+        url = f"{self.url}{BASE}/orchestrators/{name}/{instance_id}"
+        async with ClientSession() as client, client.post(url, json=json.dumps(value)) as answer:
+            assert answer.status == 202
+
+    async def ended(self, instance_id: str) -> Any:
+        """An instance's status once it has ended."""
+        async with ClientSession() as client:
+            while True:
+                async with client.get(f"{self.url}{BASE}/instances/{instance_id}") as answer:
+                    if answer.status != 202:
+                        return await answer.json()
+                await asyncio.sleep(0.02)  # noqa: TID251 - Another process's instance cannot be awaited.
 
     async def end(self, by: signal.Signals = signal.SIGINT, timeout_s: float = 30) -> int:
         """Send the signal; the exit code."""

@@ -26,6 +26,7 @@ import azure.durable_functions as df
 
 def sleep(context):
     yield context.create_timer(context.current_utc_datetime + timedelta(hours=1))
+    return "woke"
 
 main = df.Orchestrator.create(sleep)
 """

@@ -18,9 +18,10 @@ from aiohttp import ClientSession
 
 from durable_host.http.webhooks import BASE
 from durable_host.hub.taskhub import TaskHub
+from tests.conftest import Gate
 from tests.golden_app import GOLDEN_APP
 from tests.host.apps import ACTIVITY, ORCHESTRATOR, write_function
-from tests.host.conftest import CALLING_APP, Gate
+from tests.host.conftest import CALLING_APP
 from tests.processes import mains
 
 ROOT = Path(__file__).parents[2]

@@ -13,32 +13,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import ClientSession, web
+from aiohttp import ClientSession
 
 from durable_host import Host
 from durable_host.errors import HubError
 from durable_host.hub.taskhub import TaskHub
 from sandbox.server import Sandbox
-from tests.conftest import APPS, ROOT, Handler
+from tests.conftest import APPS, ROOT, Gate
 from tests.crash.changes import REQUESTS, Request, taken
 from tests.crash.conftest import FOLDERS
 from tests.crash.scenario import INSTANCES, ORCHESTRATORS
 from tests.golden_app import GOLDEN_APP
-from tests.host.apps import ORCHESTRATOR, write_function
+from tests.host.apps import ORCHESTRATOR, SLEEP, write_function
 from tests.host.disk import full_disk
 from tests.hostile.conftest import Count
 from tests.processes import Running, running
 
-SLEEP = """
-from datetime import timedelta
-import azure.durable_functions as df
-
-def sleep(context):
-    yield context.create_timer(context.current_utc_datetime + timedelta(seconds=1))
-    return "woke"
-
-main = df.Orchestrator.create(sleep)
-"""
 # The purge leaves nothing to the purge of many.
 IN_TURN = ("a monitor", "a start", "an event", "suspend", "terminate", "resume", "rewind", "restart", "purge")
 FINISHED = ("Completed", "Failed", "Terminated")
@@ -52,7 +42,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(APPS / "crash", app)
     for folder in (*(ROOT / name for name in FOLDERS), APPS / "calling" / "Call", APPS / "calling" / "Get"):
         shutil.copytree(folder, app / folder.name)
-    write_function(app, "Sleep", SLEEP, ORCHESTRATOR)
+    write_function(app, "Sleep", SLEEP.replace("hours", "seconds"), ORCHESTRATOR)
     return app
 
 
@@ -203,19 +193,6 @@ async def busy_host(app: Path, disk: Disk, url: str) -> AsyncIterator[tuple[Runn
         yield host, caller
 
 
-@pytest.fixture
-async def gate(serve: Callable[[Handler], Any]) -> tuple[str, asyncio.Event, asyncio.Event]:
-    """A URL that answers once its event is set, and an event that tells that it was asked."""
-    asked, opened = asyncio.Event(), asyncio.Event()
-
-    async def answer(_: web.Request) -> web.Response:
-        asked.set()
-        await opened.wait()
-        return web.Response(text="here")
-
-    return await serve(answer), asked, opened
-
-
 async def assert_all_is_refused(caller: Caller) -> None:
     """Each change is a 503 that says why."""
     for name, request in REQUESTS.items():
@@ -233,14 +210,13 @@ async def assert_all_is_refused(caller: Caller) -> None:
     indirect=True,
 )
 async def test_what_a_failing_disk_cannot_keep_is_refused_and_all_goes_on_once_it_can(
-    app: Path, disk: Disk, gate: tuple[str, asyncio.Event, asyncio.Event], tmp_path: Path, count: Count
+    app: Path, disk: Disk, gate: Gate, tmp_path: Path, count: Count
 ) -> None:
-    url, asked, opened = gate
-    async with busy_host(app, disk, url) as (host, caller):
-        await asked.wait()
+    async with busy_host(app, disk, f"{gate.url}/?here") as (host, caller):
+        await gate.came.acquire()
         with disk.broken(host):
             await assert_all_is_refused(caller)
-            opened.set()  # The activity has its result now, which cannot be kept.
+            gate.opened.set()  # The activity has its result now, which cannot be kept.
             await assert_all_is_refused(caller)
             assert (await caller.ask("GET", f"{INSTANCES}/calls"))[1]["runtimeStatus"] == "Running"
 
@@ -264,11 +240,10 @@ async def test_what_a_failing_disk_cannot_keep_is_refused_and_all_goes_on_once_i
 
 @pytest.mark.parametrize("disk", ["size limit", pytest.param("sync EIO", marks=pytest.mark.soak)], indirect=True)
 async def test_a_host_that_is_killed_while_its_disk_fails_has_taken_nothing_that_it_refused(
-    app: Path, disk: Disk, gate: tuple[str, asyncio.Event, asyncio.Event], tmp_path: Path, count: Count
+    app: Path, disk: Disk, gate: Gate, tmp_path: Path, count: Count
 ) -> None:
-    url, asked, _ = gate
-    async with busy_host(app, disk, url) as (host, caller):
-        await asked.wait()
+    async with busy_host(app, disk, f"{gate.url}/?here") as (host, caller):
+        await gate.came.acquire()
         with disk.broken(host):
             await assert_all_is_refused(caller)
             await host.end(signal.SIGKILL)
@@ -340,11 +315,11 @@ async def test_a_disk_that_is_full_calls_no_function_again_and_again(
 
 @pytest.mark.parametrize("disk", ["sync EIO"], indirect=True)
 async def test_what_was_written_but_not_synced_and_so_refused_is_not_there_after_a_kill(
-    app: Path, disk: Disk, gate: tuple[str, asyncio.Event, asyncio.Event], tmp_path: Path
+    app: Path, disk: Disk, gate: Gate, tmp_path: Path
 ) -> None:
     request = REQUESTS["a start"]
-    async with busy_host(app, disk, gate[0]) as (host, caller):
-        await gate[1].wait()
+    async with busy_host(app, disk, gate.url) as (host, caller):
+        await gate.came.acquire()
         with disk.broken(host):
             assert (await caller.change(request))[0] == 503
             await host.end(signal.SIGKILL)

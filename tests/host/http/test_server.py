@@ -13,9 +13,8 @@ from yarl import URL
 
 from durable_host import Clock, Host, RealClock
 from durable_host.http.webhooks import BASE
-from tests.conftest import ROOT
+from tests.conftest import ROOT, Gate
 from tests.host.apps import HTTP, ORCHESTRATOR, RETURN, SLEEP, write_function
-from tests.host.conftest import Gate
 
 CLOCK = "/durable-host/clock"
 ON_REAL_TIME = pytest.mark.parametrize("clock_class", [RealClock])
@@ -251,16 +250,6 @@ async def test_any_other_wish_is_refused_with_what_may_be_sent(
 
 async def test_the_clock_knows_no_other_verb(client: ClientSession) -> None:
     assert await status_of(client, "PUT", CLOCK) == 404
-
-
-async def test_skipped_time_is_kept_over_a_restart(app: Path, tmp_path: Path) -> None:
-    async with Host(app, hub=tmp_path / "hub.db") as host, ClientSession(host.url) as client:
-        await host.start("Sleep")
-        await move(client, {"skip": "next"})
-        before = host.clock.now()
-
-    async with Host(app, hub=tmp_path / "hub.db") as host:
-        assert host.clock.now() >= before
 
 
 # The dashboard.
