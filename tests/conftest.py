@@ -11,7 +11,7 @@ import pytest
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 
-from durable_host import Clock, Host, SkipClock
+from durable_host import Clock, Host, RealClock, SkipClock
 from durable_host.worker.sdk import NORMAL_WARNINGS
 from sandbox.server import Sandbox
 from tests.golden_replay.summary import pytest_terminal_summary
@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[1]
 APPS = ROOT / "tests" / "fixture_apps"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Serve = Callable[[Handler], Awaitable[str]]
+in_real_time = pytest.mark.parametrize("clock_class", [RealClock])
 
 
 # No test speaks TLS, and aiohttp reads the machine's certificates at import: 0.1 s at each start of a host.

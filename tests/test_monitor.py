@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession, web
 
-from durable_host import Host, RealClock
+from durable_host import Host
 from sandbox.server import Sandbox
-from tests.conftest import ROOT, Serve
+from tests.conftest import ROOT, Serve, in_real_time
 
 Answer = Callable[[int], web.Response]
 
@@ -242,7 +242,7 @@ async def test_a_monitor_that_continued_as_new_and_is_restarted_expires(
     assert sandbox.sms == []
 
 
-@pytest.mark.parametrize("clock_class", [RealClock])
+@in_real_time
 async def test_a_terminated_monitor_sends_nothing(host: Host, client: ClientSession, sandbox: Sandbox) -> None:
     instance_id = await start(client)
     await host.idle()
@@ -255,7 +255,7 @@ async def test_a_terminated_monitor_sends_nothing(host: Host, client: ClientSess
     assert sandbox.sms == []
 
 
-@pytest.mark.parametrize("clock_class", [RealClock])
+@in_real_time
 async def test_in_real_time_too(host: Host, client: ClientSession, sandbox: Sandbox) -> None:
     instance_id = await start(client, interval_seconds=1, expiry_seconds=8)
     await host.idle()
@@ -269,7 +269,7 @@ async def test_in_real_time_too(host: Host, client: ClientSession, sandbox: Sand
     assert status["output"] == {"outcome": "alerted", "checks": 2, "message": sandbox.sms[0]["sid"]}
 
 
-@pytest.mark.parametrize("clock_class", [RealClock])
+@in_real_time
 async def test_in_real_time_a_quiet_repository_expires(
     host: Host, client: ClientSession, sandbox: Sandbox
 ) -> None:

@@ -1,4 +1,5 @@
 import asyncio
+import json
 import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -10,11 +11,11 @@ from aiohttp import web
 from E3_SendAlert import main
 from E3_SendAlert.sms import is_allowed, mask, missing_setting, send
 from sandbox.server import Sandbox
-from tests.conftest import Handler, Serve
+from tests.conftest import Serve
 
 pytestmark = pytest.mark.usefixtures("app_settings")
 
-TwilioIs = Callable[[Handler], Awaitable[None]]
+TwilioAnswers = Callable[[int, str | dict[str, Any]], Awaitable[list[str]]]
 
 PHONE = "+14255550167"
 ALERT = {"phone": PHONE, "repo": "octo/cat", "threshold": 3}
@@ -48,11 +49,18 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def twilio_is(credentials: None, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> TwilioIs:
-    """Puts a handler in Twilio's place, for what the sandbox does not answer."""
+def twilio_answers(credentials: None, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> TwilioAnswers:
+    """Has Twilio give an answer that the sandbox does not; the list grows with each call of it."""
 
-    async def start(handler: Handler) -> None:
-        monkeypatch.setenv("TWILIO_API_URL", await serve(handler))
+    async def start(status: int, body: str | dict[str, Any]) -> list[str]:
+        text, asked = body if isinstance(body, str) else json.dumps(body), list[str]()
+
+        async def answer(request: web.Request) -> web.Response:
+            asked.append(request.path)
+            return web.Response(status=status, text=text, headers={"Location": "/"})
+
+        monkeypatch.setenv("TWILIO_API_URL", await serve(answer))
+        return asked
 
     return start
 
@@ -187,11 +195,10 @@ async def test_twilio_s_refusal_is_told_with_its_code_and_a_masked_number(
         "Account AC0123456789 with 7e57token",
     ],
 )
-async def test_nothing_that_twilio_says_gives_a_number_or_a_secret_away(twilio_is: TwilioIs, said: str) -> None:
-    async def refuse(_request: web.Request) -> web.Response:
-        return web.json_response({"code": 21211, "message": said}, status=400)
-
-    await twilio_is(refuse)
+async def test_nothing_that_twilio_says_gives_a_number_or_a_secret_away(
+    twilio_answers: TwilioAnswers, said: str
+) -> None:
+    await twilio_answers(400, {"code": 21211, "message": said})
 
     result = await alert()
 
@@ -235,35 +242,28 @@ async def test_too_many_requests_to_twilio_pass(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("status", ["failed", "undelivered", "canceled"])
-async def test_a_message_that_twilio_answers_as_failed_is_refused(twilio_is: TwilioIs, status: str) -> None:
+async def test_a_message_that_twilio_answers_as_failed_is_refused(
+    twilio_answers: TwilioAnswers, status: str
+) -> None:
     message = {"sid": "SM1", "status": status, "error_code": 30007, "error_message": f"Filtered for {PHONE}"}
 
-    async def fail(_request: web.Request) -> web.Response:
-        return web.json_response(message, status=201)
-
-    await twilio_is(fail)
+    await twilio_answers(201, message)
 
     assert await alert() == {"refused": "Twilio refused it with error 30007: Filtered for +1425*****67"}
 
 
 @pytest.mark.parametrize("code", [200, 201])
 @pytest.mark.parametrize("status", ["queued", "accepted", "sending", "sent", "delivered"])
-async def test_a_message_on_its_way_was_taken(twilio_is: TwilioIs, status: str, code: int) -> None:
-    async def take(_request: web.Request) -> web.Response:
-        return web.json_response({"sid": "SM1", "status": status, "error_code": None}, status=code)
-
-    await twilio_is(take)
+async def test_a_message_on_its_way_was_taken(twilio_answers: TwilioAnswers, status: str, code: int) -> None:
+    await twilio_answers(code, {"sid": "SM1", "status": status, "error_code": None})
 
     assert await alert() == {"message": "SM1"}
 
 
-async def test_an_error_in_the_form_of_rfc_9457_is_told_too(twilio_is: TwilioIs) -> None:
+async def test_an_error_in_the_form_of_rfc_9457_is_told_too(twilio_answers: TwilioAnswers) -> None:
     problem = {"type": "about:blank", "title": "Bad", "status": 400, "code": 30001, "detail": f"no {PHONE}"}
 
-    async def refuse(_request: web.Request) -> web.Response:
-        return web.json_response(problem, status=400)
-
-    await twilio_is(refuse)
+    await twilio_answers(400, problem)
 
     assert await alert() == {"refused": "Twilio refused it with error 30001: Bad: no +1425*****67"}
 
@@ -302,24 +302,16 @@ async def test_a_reply_that_does_not_come_in_time_may_mean_sent(sandbox: Sandbox
     ],
 )
 async def test_an_answer_that_is_neither_a_message_nor_an_error_may_mean_sent(
-    twilio_is: TwilioIs, status: int, body: str
+    twilio_answers: TwilioAnswers, status: int, body: str
 ) -> None:
-    async def answer(_request: web.Request) -> web.Response:
-        asked.append(1)
-        return web.Response(status=status, text=body, headers={"Location": "/"})
-
-    asked: list[int] = []
-    await twilio_is(answer)
+    asked = await twilio_answers(status, body)
 
     assert await alert() == {"message": None}
     assert len(asked) == 1
 
 
-async def test_an_answer_that_is_too_large_may_mean_sent(twilio_is: TwilioIs) -> None:
-    async def answer(_request: web.Request) -> web.Response:
-        return web.Response(status=201, text='{"sid": "SM1"}' + " " * 10_000_000)
-
-    await twilio_is(answer)
+async def test_an_answer_that_is_too_large_may_mean_sent(twilio_answers: TwilioAnswers) -> None:
+    await twilio_answers(201, '{"sid": "SM1"}' + " " * 10_000_000)
 
     assert await alert() == {"message": None}
 
@@ -347,22 +339,12 @@ async def test_a_server_that_nobody_vouches_for_is_sent_nothing(
 
 
 async def test_a_proxy_that_makes_no_connection_sends_nothing(
-    credentials: None, monkeypatch: pytest.MonkeyPatch
+    credentials: None, refusing_proxy: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked_for = []
-
-    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked_for.append((await reader.readuntil(b"\r\n\r\n")).decode().split()[:2])
-        writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
-        writer.close()
-
-    proxy = await asyncio.start_server(refuse, "127.0.0.1")
-    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}")
     monkeypatch.setenv("TWILIO_API_URL", "")
 
-    async with proxy:
-        assert await alert() == {"unsent": "no connection to Twilio (ProxyError)"}
-    assert asked_for == [["CONNECT", "api.twilio.com:443"]]
+    assert await alert() == {"unsent": "no connection to Twilio (ProxyError)"}
+    assert refusing_proxy == [["CONNECT", "api.twilio.com:443"]]
 
 
 async def test_a_connection_that_breaks_behind_a_proxy_may_mean_sent(

@@ -361,21 +361,13 @@ async def test_another_github_must_be_an_http_url(monkeypatch: pytest.MonkeyPatc
     assert await too_many() == {"refused": "the app setting GITHUB_API_URL is not an http(s) URL"}
 
 
-async def test_without_a_setting_it_is_github_s_own_api(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked_for = []
-
-    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked_for.append((await reader.readuntil(b"\r\n\r\n")).decode().split()[:2])
-        writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
-        writer.close()
-
-    proxy = await asyncio.start_server(refuse, "127.0.0.1")
-    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}")
+async def test_without_a_setting_it_is_github_s_own_api(
+    refusing_proxy: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("GITHUB_API_URL", "")
 
-    async with proxy:
-        assert await too_many() is None
-    assert asked_for == [["CONNECT", "api.github.com:443"]]
+    assert await too_many() is None
+    assert refusing_proxy == [["CONNECT", "api.github.com:443"]]
 
 
 async def test_a_slash_at_the_end_of_the_url_does_no_harm(

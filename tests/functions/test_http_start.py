@@ -7,17 +7,15 @@ import pytest
 from aiohttp import ClientSession, web
 from yarl import URL
 
-from durable_host import Host, RealClock
+from durable_host import Host
 from durable_host.worker import sdk
 from HttpStart import main
 from sandbox.server import Sandbox
-from tests.conftest import Serve
+from tests.conftest import Serve, in_real_time
 
 PATH = "/orchestrators/E3_Monitor"
 REQUEST = {"repo": "octo/cat", "phone": "+14255550167"}
 INSTANCES = "/runtime/webhooks/durabletask/instances"
-
-in_real_time = pytest.mark.parametrize("clock_class", [RealClock])
 
 
 async def refused(client: ClientSession, path: str | URL = PATH, **request: Any) -> tuple[int, dict[str, Any]]:

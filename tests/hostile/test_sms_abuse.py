@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession
 
-from durable_host import Clock, Host, RealClock
+from durable_host import Clock, Host
 from durable_host.http.webhooks import BASE, RPC_BASE
 from sandbox.server import Sandbox
+from tests.conftest import in_real_time
 from tests.hostile.conftest import Count
 
 REQUEST = {"repo": "octo/cat", "phone": "+14255550100"}
@@ -108,7 +109,7 @@ async def test_no_other_function_can_be_started(name: str, host: Host, sandbox: 
     assert sandbox.sms == []
 
 
-@pytest.mark.parametrize("clock_class", [RealClock])
+@in_real_time
 async def test_a_number_that_is_taken_off_the_list_is_not_texted_by_a_monitor_that_runs(
     host: Host, client: ClientSession, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
@@ -124,7 +125,7 @@ async def test_a_number_that_is_taken_off_the_list_is_not_texted_by_a_monitor_th
     assert sandbox.sms == []
 
 
-@pytest.mark.parametrize("clock_class", [RealClock])
+@in_real_time
 async def test_one_id_started_200_times_at_once_sends_once(
     host: Host, client: ClientSession, sandbox: Sandbox, count: Count
 ) -> None:

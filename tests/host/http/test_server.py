@@ -11,13 +11,12 @@ import pytest
 from aiohttp import ClientSession, ServerDisconnectedError
 from yarl import URL
 
-from durable_host import Clock, Host, RealClock
+from durable_host import Clock, Host
 from durable_host.http.webhooks import BASE
-from tests.conftest import ROOT, Gate
+from tests.conftest import ROOT, Gate, in_real_time
 from tests.host.apps import HTTP, ORCHESTRATOR, RETURN, SLEEP, write_function
 
 CLOCK = "/durable-host/clock"
-ON_REAL_TIME = pytest.mark.parametrize("clock_class", [RealClock])
 ECHO = """
 import json
 import azure.functions as func
@@ -173,7 +172,7 @@ async def move(client: ClientSession, wish: Any) -> tuple[int, Any]:
         return answer.status, await answer.json()
 
 
-@ON_REAL_TIME
+@in_real_time
 async def test_the_clock_tells_the_time_and_the_next_timer(host: Host, client: ClientSession) -> None:
     async with client.get(CLOCK) as answer:
         idle = await answer.json()
@@ -187,7 +186,7 @@ async def test_the_clock_tells_the_time_and_the_next_timer(host: Host, client: C
     assert timedelta(minutes=59) < instant(sleeping["next"]) - instant(idle["now"]) < timedelta(minutes=61)
 
 
-@ON_REAL_TIME
+@in_real_time
 async def test_the_clock_can_be_skipped_to_the_next_timer(host: Host, client: ClientSession) -> None:
     instance_id = await host.start("Sleep")
 
@@ -199,7 +198,7 @@ async def test_the_clock_can_be_skipped_to_the_next_timer(host: Host, client: Cl
     assert host.instances.get(instance_id).status.name == "Completed"
 
 
-@ON_REAL_TIME
+@in_real_time
 async def test_the_clock_can_be_advanced(host: Host, client: ClientSession) -> None:
     instance_id = await host.start("Sleep")
 

@@ -17,6 +17,7 @@ from durable_host.http.webhooks import BASE, RPC_BASE
 from durable_host.hub.records import Record
 from durable_host.hub.taskhub import TaskHub
 from durable_host.values import stamp
+from tests.conftest import in_real_time
 from tests.golden_app import GOLDEN_APP
 from tests.golden_replay import recording
 from tests.raw_http import request, send
@@ -270,7 +271,7 @@ async def test_without_both_times_a_start_does_not_wait(client: ClientSession, q
     assert (await call(client, "POST", f"/orchestrators/T_WaitEvent?{query}"))[0] == 202
 
 
-@pytest.mark.parametrize("clock_class", [RealClock])
+@in_real_time
 async def test_an_instance_that_is_purged_while_its_start_waits_is_not_found(
     host: Host, client: ClientSession
 ) -> None:
