@@ -1,4 +1,4 @@
-"""The durable HTTP API, but for what `test_golden` compares with recordings: statuses, routes, filters, refusals."""
+"""The durable HTTP API, but for what `test_golden` compares with recordings: statuses, routes, filters, errors."""
 
 import asyncio
 import base64
