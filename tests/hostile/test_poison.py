@@ -44,6 +44,11 @@ FAILING = {
     "yield context.call_activity('\\ud800', '')": "'\ufffd' doesn't exist",
     "yield context.call_sub_orchestrator('Monitor', version={'a': 1})": "expected a text",
     "yield context.call_sub_orchestrator('Monitor', instance_id=['a'])": "expected a text",
+    "yield context.call_activity(5, 1)": "expected a text",
+    "yield context.call_sub_orchestrator('Monitor', 1, 5)": "expected a text",
+    "yield context.wait_for_external_event(5)": "expected a text",
+    "import azure.durable_functions as df\n"
+    "yield context.call_activity_with_retry('Check', df.RetryOptions(10**20, 3))": "too large to convert",
     "raise SystemExit(3)": "SystemExit: 3",
     "import sys; sys.exit('bye')": "SystemExit: bye",
     "raise KeyboardInterrupt": "KeyboardInterrupt",
