@@ -130,9 +130,10 @@ def test_a_failure_keeps_its_reason_when_outputs_are_hidden_and_a_result_goes() 
     assert "Result" not in end
 
 
-def test_hidden_inputs_are_hidden_in_results_too() -> None:
+def test_hidden_inputs_are_hidden_in_calls_and_results_too() -> None:
     call, result = events.task_scheduled(AT, 0, "Check"), events.task_completed(AT, 0, "1")
 
+    assert shown(call, show_input=False)[0]["Input"] is None
     assert "Input" not in shown(call, result, show_input=False)[0]
 
 
