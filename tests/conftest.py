@@ -1,6 +1,8 @@
 """Fixtures: the app on a host, the sandbox in place of GitHub and Twilio, and a server for a single odd answer."""
 
+import asyncio
 import os
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -9,7 +11,7 @@ import pytest
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 
-from durable_host import Clock, Host, SkipClock
+from durable_host import Clock, Host, RealClock, SkipClock
 from durable_host.worker.sdk import NORMAL_WARNINGS
 from sandbox.server import Sandbox
 from tests.golden_replay.summary import pytest_terminal_summary
@@ -17,11 +19,19 @@ from tests.golden_replay.summary import pytest_terminal_summary
 __all__ = ["pytest_terminal_summary"]
 
 ROOT = Path(__file__).parents[1]
+APPS = ROOT / "tests" / "fixture_apps"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Serve = Callable[[Handler], Awaitable[str]]
+in_real_time = pytest.mark.parametrize("clock_class", [RealClock])
 
 
 # No test speaks TLS, and aiohttp reads the machine's certificates at import: 0.1 s at each start of a host.
 os.environ.setdefault("SSL_CERT_FILE", os.devnull)
+
+# The folders of the tests in memory, where there is enough of it: a hub is synced at each commit.
+MEMORY = Path("/dev/shm")
+if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 2**30:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -60,6 +70,25 @@ def rounds(quick: int, soak: int, long: int | None = None) -> pytest.MarkDecorat
     return pytest.mark.parametrize("rounds", chosen)
 
 
+class Gate:
+    """A URL that an activity gets: it answers its query once the gate is open."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.opened = asyncio.Event()
+        self.waiting = 0
+        self.most_waiting = 0
+        self.came = asyncio.Semaphore(0)
+
+    async def answer(self, request: web.Request) -> web.Response:
+        self.waiting += 1
+        self.most_waiting = max(self.most_waiting, self.waiting)
+        self.came.release()
+        await self.opened.wait()
+        self.waiting -= 1
+        return web.Response(text=request.query_string)
+
+
 @pytest.fixture
 def app_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """No setting of this machine has a say in what the app does."""
@@ -80,7 +109,7 @@ async def sandbox(app_settings: None, monkeypatch: pytest.MonkeyPatch) -> AsyncI
 
 
 @pytest.fixture
-async def serve() -> AsyncIterator[Callable[[Handler], Awaitable[str]]]:
+async def serve() -> AsyncIterator[Serve]:
     """Serves a handler on every path of a free port, and gives its URL."""
     async with AsyncExitStack() as servers:
 
@@ -91,6 +120,15 @@ async def serve() -> AsyncIterator[Callable[[Handler], Awaitable[str]]]:
             return f"http://localhost:{server.port}"
 
         yield start
+
+
+@pytest.fixture
+async def gate(serve: Serve) -> AsyncIterator[Gate]:
+    """A closed gate; it is open when the test is over."""
+    gate = Gate()
+    gate.url = await serve(gate.answer)
+    yield gate
+    gate.opened.set()
 
 
 @pytest.fixture

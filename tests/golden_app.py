@@ -7,10 +7,13 @@ import atexit
 import re
 import shutil
 import tempfile
+from functools import cache
 from pathlib import Path
 
+from tests.conftest import APPS
+
 TESTS = Path(__file__).parent
-WHOLE = TESTS / "fixture_apps" / "golden"
+WHOLE = APPS / "golden"
 FUNCTIONS = frozenset(file.parent.name for file in WHOLE.glob("*/function.json"))
 
 
@@ -27,11 +30,12 @@ def part_of_golden(text: str, folder: Path) -> Path:
     return folder
 
 
-def _named_by_tests() -> Path:
+@cache
+def named_by(*files: Path) -> Path:
+    """An app, in a folder of its own, of the functions that these tests name."""
     scratch = tempfile.mkdtemp()
     atexit.register(shutil.rmtree, scratch)
-    files = [file for folder in ("host", "hostile") for file in (TESTS / folder).glob("**/*.py")]
     return part_of_golden("\n".join(file.read_text(encoding="utf-8") for file in files), Path(scratch) / "golden")
 
 
-GOLDEN_APP = _named_by_tests()
+GOLDEN_APP = named_by(*(file for folder in ("host", "hostile") for file in (TESTS / folder).glob("**/*.py")))

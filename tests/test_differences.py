@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import ROOT
 from tests.golden_replay import known, recording
 
-ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "differences.md").read_text("utf-8")
 LINES = [line for line in PAGE.splitlines() if line.startswith("| ")]
 CELLS = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in LINES]

@@ -11,6 +11,7 @@ import pytest
 
 from durable_host import Clock, Host
 from sandbox.server import Sandbox
+from tests.conftest import ROOT
 from tests.crash.clock import FrozenClock
 
 HUB = Path(__file__).parent / "data" / "hub-of-50c8bb4.db"
@@ -27,7 +28,7 @@ def clock() -> Clock:
 async def host(sandbox: Sandbox, clock: Clock, tmp_path: Path) -> AsyncIterator[Host]:
     """The app on a copy of the hub."""
     hub = shutil.copy(HUB, tmp_path / "hub.db")
-    async with Host(Path(__file__).parents[1], hub=hub, clock=clock) as host:
+    async with Host(ROOT, hub=hub, clock=clock) as host:
         await host.idle()
         yield host
 

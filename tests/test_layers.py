@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.conftest import ROOT
+
 # Each room of the host, and what of ours its modules import. A module may import others of its own room.
 ROOMS = {
     "errors": "",

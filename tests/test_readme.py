@@ -1,84 +1,62 @@
 """The README's commands, run as they stand there, against one host with other ports."""
 
+import asyncio
 import json
-import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.conftest import ROOT
+from tests.processes import Running, run, running
+
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+INSTANCES = "curl http://localhost:7071/runtime/webhooks/durabletask/instances"
 BLOCKS = re.findall(r"^```sh\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Iterator["Run"]:
-    """Runs commands in an empty folder, with the README's ports and interpreter replaced by the test's."""
+async def shell(tmp_path: Path) -> AsyncIterator["Shell"]:
+    """A shell in an empty folder, with the README's ports and interpreter replaced by the test's."""
     app = tmp_path / "app"
     for name in ("HttpStart", "E3_Monitor", "E3_TooManyOpenIssues", "E3_SendAlert", "host.json"):
         (app / name).parent.mkdir(exist_ok=True)
         (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, app / name)
-    command = [sys.executable, "-W", "ignore", "-m", "durable_host", "--script-root", str(app), "--port", "0"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
-    host = subprocess.Popen(
-        [*command, "--sandbox", "0"], env=environment, stdout=subprocess.PIPE, text=True, cwd=tmp_path
-    )
-    try:
-        yield Run(host, app, environment)
-    finally:
-        host.terminate()
-        host.wait(timeout=30)
-        assert host.stdout is not None
-        host.stdout.close()
+    env = {"PYTHONPATH": str(ROOT)}
+    arguments = ("--script-root", app, "--sandbox", "0")
+    async with running(*arguments, python=("-W", "ignore"), cwd=tmp_path, env=env) as host:
+        await host.until("/sms\n")
+        yield Shell(host, app)
 
 
-class Run:
-    """A started host, and a shell for the README's commands."""
+class Shell:
+    """A shell for the README's commands, beside a host that runs."""
 
-    def __init__(self, host: "subprocess.Popen[str]", app: Path, environment: dict[str, str]) -> None:
-        assert host.stdout is not None
-        printed = []
-        for line in host.stdout:
-            printed.append(line)
-            if line.strip().endswith("/sms"):
-                break
-        self.printed = "".join(printed)
-        self._host_port = self._find(r"Dashboard: http://localhost:(\d+)/")
-        self._sandbox_port = self._find(r"Sandbox: +http://localhost:(\d+)/")
+    def __init__(self, host: Running, app: Path) -> None:
+        self.printed = host.printed
         self._app = app
-        self._environment = environment
+        (sandbox_url,) = re.findall(r"Sandbox: +(http://\S+)/", host.printed)
+        self._replaced = {
+            "http://localhost:7071": host.url,
+            "http://localhost:7072": sandbox_url,
+            ".venv/bin/python": sys.executable,
+            "python3 -c": f"{sys.executable} -c",
+            "curl": "curl --fail-with-body -sS",
+        }
 
-    def _find(self, pattern: str) -> str:
-        found = re.search(pattern, self.printed)
-        assert found is not None, self.printed
-        return found[1]
-
-    def __call__(self, commands: str) -> str:
+    async def run(self, commands: str) -> str:
         """What the commands print; each of them must succeed."""
-        for old, new in (
-            (":7071", f":{self._host_port}"),
-            (":7072", f":{self._sandbox_port}"),
-            (".venv/bin/python", sys.executable),
-            ("python3 -c", f"{sys.executable} -c"),
-            ("curl", "curl --fail-with-body -sS"),
-        ):
+        for old, new in self._replaced.items():
             commands = commands.replace(old, new)
-        done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", commands],
-            cwd=self._app,
-            env=self._environment,
-            capture_output=True,
-            text=True,
-            timeout=50,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        env = {"PYTHONPATH": str(ROOT)}
+        async with asyncio.timeout(50):
+            code, printed = await run("bash", "-euo", "pipefail", "-c", commands, cwd=self._app, env=env)
+        assert code == 0, printed
+        return printed
 
 
 needs_shell = pytest.mark.skipif(
@@ -88,38 +66,36 @@ needs_shell = pytest.mark.skipif(
 
 
 @needs_shell
-def test_the_readmes_commands_do_what_it_says(run: Run) -> None:
+async def test_the_readmes_commands_do_what_it_says(shell: Shell) -> None:
     start, story, manage, clean_up, usage, replay = BLOCKS
 
     assert start.strip() == "make start"
     post, *more = story.strip().splitlines()
-    run(post)
-    while '"checks":1' not in run("curl http://localhost:7071/runtime/webhooks/durabletask/instances"):
+    await shell.run(post)
+    while '"checks":1' not in await shell.run(INSTANCES):
         pass  # Who types the next line is slower than the first check.
-    *_, sent = run("\n".join(more)).splitlines()
+    *_, sent = (await shell.run("\n".join(more))).splitlines()
     (sms,) = json.loads(sent[sent.rindex("[") :])
     assert sms["to"] == "+14255550100"
     assert sms["body"] in README
-    assert '"runtimeStatus":"Completed"' in run(
-        "curl http://localhost:7071/runtime/webhooks/durabletask/instances"
-    )
-    assert '"instanceId":"mine"' in run(manage)
-    while '"Terminated"' not in run("curl http://localhost:7071/runtime/webhooks/durabletask/instances/mine"):
+    assert '"runtimeStatus":"Completed"' in await shell.run(INSTANCES)
+    assert '"instanceId":"mine"' in await shell.run(manage)
+    while '"Terminated"' not in await shell.run(f"{INSTANCES}/mine"):
         pass  # A terminate is answered before it takes effect.
-    assert "--skip-time" in run(usage)
-    assert "replays" in run(replay)
-    run(manage.splitlines()[1])
+    assert "--skip-time" in await shell.run(usage)
+    assert "replays" in await shell.run(replay)
+    await shell.run(manage.splitlines()[1])
     # Nothing is old enough to be purged, which the API answers with 404.
-    run(clean_up.replace("2026-01-01", "2100-01-01"))
-    while run("curl http://localhost:7071/runtime/webhooks/durabletask/instances?runtimeStatus=Running") != "[]":
+    await shell.run(clean_up.replace("2026-01-01", "2100-01-01"))
+    while await shell.run(f"{INSTANCES}?runtimeStatus=Running") != "[]":
         pass  # As above.
 
 
 @needs_shell
-def test_the_commands_that_the_host_prints_can_be_pasted(run: Run) -> None:
-    commands = "\n".join(line for line in run.printed.splitlines() if line.strip().startswith("curl"))
+async def test_the_commands_that_the_host_prints_can_be_pasted(shell: Shell) -> None:
+    commands = "\n".join(line for line in shell.printed.splitlines() if line.strip().startswith("curl"))
 
-    answer = run(commands)
+    answer = await shell.run(commands)
 
     assert '"statusQueryGetUri"' in answer
     assert '"open_issues": 5' in answer

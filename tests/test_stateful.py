@@ -32,8 +32,8 @@ from durable_host.hub.records import Filter
 from durable_host.values import stamp
 from tests.conftest import rounds
 from tests.crash.clock import START, FrozenClock
+from tests.golden_app import WHOLE as GOLDEN_APP
 
-GOLDEN_APP = Path(__file__).parent / "fixture_apps" / "golden"
 FUNCTIONS = ("T_Instant", "T_Raise", "T_Rewind", "T_Flaky", "T_WaitEvent", "T_Wait")
 HALF_AN_HOUR_S = 1800
 HOUR_S = 3600

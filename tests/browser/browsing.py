@@ -22,14 +22,8 @@ if CHROMIUM is None:
     pytest.skip("THE DASHBOARD IS NOT TESTED: no Chromium here; run `make test-browser`", allow_module_level=True)
 
 FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 ]
 WIDE, NARROW = {"width": 1380, "height": 800}, {"width": 390, "height": 844}
 

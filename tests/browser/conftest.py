@@ -18,12 +18,11 @@ from aiohttp.test_utils import TestServer
 
 from durable_host import Host
 from sandbox.server import Sandbox
-from tests.conftest import Handler
+from tests.conftest import ROOT, Handler, Serve
 
 if TYPE_CHECKING:
     from tests.browser.browsing import Browser, Dashboard
 
-ROOT = Path(__file__).parents[2]
 Open = Callable[..., Awaitable["Dashboard"]]
 
 
@@ -102,7 +101,7 @@ async def open_dashboard(browser: Browser, host: Host, sandbox: Sandbox) -> Asyn
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def serve_here() -> AsyncIterator[Callable[[Handler], Awaitable[str]]]:
+async def serve_here() -> AsyncIterator[Serve]:
     """As `serve`, on this folder's event loop."""
     async with AsyncExitStack() as servers:
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from durable_host import Host
 from sandbox.server import Sandbox
 from tests.browser.browsing import NARROW, Dashboard, Locator, Page, expect
 from tests.browser.conftest import Open
-from tests.conftest import Handler
+from tests.conftest import Serve
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -264,7 +263,7 @@ async def test_the_clock_can_be_advanced(open_dashboard: Open, host: Host) -> No
 
 
 async def test_a_host_on_another_origin_without_a_clock_is_enough(
-    open_dashboard: Open, host: Host, serve_here: Callable[[Handler], Awaitable[str]]
+    open_dashboard: Open, host: Host, serve_here: Serve
 ) -> None:
     """As `func start --cors` is: the API with CORS headers, 404 for all else of ours, and no header exposed."""
 

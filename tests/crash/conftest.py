@@ -2,10 +2,8 @@
 
 import multiprocessing
 import shutil
-import subprocess
-import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
@@ -13,7 +11,8 @@ import pytest
 import requests
 
 from sandbox.twilio import ACCOUNT_SID, AUTH_TOKEN, PHONE_NUMBER
-from tests.conftest import ROOT
+from tests.conftest import APPS, ROOT
+from tests.processes import running
 
 FOLDERS = ("HttpStart", "E3_Monitor", "E3_TooManyOpenIssues", "E3_SendAlert")
 
@@ -47,23 +46,19 @@ class SandboxProcess:
 def crash_app(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The repository's app, and beside it the crash tests' own orchestrators."""
     app = tmp_path_factory.mktemp("crash") / "app"
-    shutil.copytree(Path(__file__).parents[1] / "fixture_apps" / "crash", app)
+    shutil.copytree(APPS / "crash", app)
     for name in FOLDERS:
         shutil.copytree(ROOT / name, app / name)
     return app
 
 
 @pytest.fixture
-def sandbox_process() -> Iterator[SandboxProcess]:
+async def sandbox_process() -> AsyncIterator[SandboxProcess]:
     """A sandbox of its own for a test; octo/busy has too many open issues."""
-    command = [sys.executable, "-m", "sandbox", "--port", "0"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout
-        page = next(line for line in process.stdout if "Page" in line)
-        sandbox = SandboxProcess(page.split()[1].rstrip("/"))
+    async with running(program="sandbox") as process:
+        sandbox = SandboxProcess(process.url)
         sandbox.set_open_issues("octo/busy", 5)
         yield sandbox
-        process.terminate()
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""What the host answers is on disk by then; what it cannot write, it does not answer."""
+"""What the host answers is on disk by then; what it cannot write, it refuses: hostile/test_disk.py."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,7 +10,6 @@ from durable_host import Host
 from sandbox.server import Sandbox
 from tests.crash.changes import REQUESTS, Request, taken
 from tests.crash.clock import FrozenClock
-from tests.host.disk import full_disk
 
 
 @pytest.fixture(params=list(REQUESTS.values()), ids=list(REQUESTS))
@@ -41,17 +40,3 @@ async def test_what_is_answered_is_on_disk(
 
     assert response.status in (200, 202)
     assert is_taken
-
-
-async def test_what_cannot_be_written_is_refused_and_can_be_asked_for_again(
-    request_: Request, host: Host, client: ClientSession, tmp_path: Path
-) -> None:
-    with full_disk(host.hub.path):
-        async with client.request(request_.method, request_.path, json=request_.body) as response:
-            assert response.status in (500, 503)
-    assert not taken(request_, host.hub.path, tmp_path / "full")
-
-    async with client.request(request_.method, request_.path, json=request_.body) as response:
-        assert response.status in (200, 202)
-
-    assert taken(request_, host.hub.path, tmp_path / "copy")

@@ -121,15 +121,24 @@ def test_it_asks_about_the_repository_and_the_threshold_of_the_request() -> None
     assert monitor.status is None
 
 
-def test_it_checks_five_times_in_five_minutes_and_expires() -> None:
-    monitor = Monitor(REQUEST)
+@pytest.mark.parametrize(
+    ("times", "checks", "sleeps"),
+    [
+        ({}, [0, 60, 120, 180, 240], [60, 120, 180, 240, 300]),
+        ({"interval_seconds": 60, "expiry_seconds": 90}, [0, 60], [60, 90]),
+        ({"interval_seconds": 86_400, "expiry_seconds": 1}, [0], [1]),
+    ],
+)
+def test_it_checks_at_each_interval_and_expires(
+    times: dict[str, int], checks: list[int], sleeps: list[int]
+) -> None:
+    monitor = Monitor({**REQUEST, **times})
 
     checked, slept_until = run_quietly(monitor)
 
-    assert checked == [0, 60, 120, 180, 240]
-    assert slept_until == [60, 120, 180, 240, 300]
-    assert offsets(monitor.now) == [300]
-    assert monitor.output == {"outcome": "expired", "checks": 5}
+    assert (checked, slept_until) == (checks, sleeps)
+    assert offsets(monitor.now) == sleeps[-1:]
+    assert monitor.output == {"outcome": "expired", "checks": len(checks)}
 
 
 @pytest.mark.parametrize("late_s", [-0.99, -0.001, 0.2, 29.9])
@@ -142,23 +151,6 @@ def test_early_and_late_timers_and_slow_checks_change_no_due_time(late_s: float,
     assert slept_until == [60, 120, 180, 240, 300]
     assert checked == pytest.approx([0, *(due + late_s for due in (60, 120, 180, 240))])
     assert monitor.output == {"outcome": "expired", "checks": 5}
-
-
-def test_the_last_timer_is_cut_to_the_expiry() -> None:
-    monitor = Monitor({**REQUEST, "interval_seconds": 60, "expiry_seconds": 90})
-
-    checked, slept_until = run_quietly(monitor)
-
-    assert (checked, slept_until) == ([0, 60], [60, 90])
-    assert monitor.output == {"outcome": "expired", "checks": 2}
-
-
-def test_an_interval_longer_than_the_expiry_means_one_check() -> None:
-    monitor = Monitor({**REQUEST, "interval_seconds": 86_400, "expiry_seconds": 1})
-
-    checked, slept_until = run_quietly(monitor)
-
-    assert (checked, slept_until) == ([0], [1])
 
 
 @pytest.mark.parametrize(("check_s", "due"), [(59.9, 60), (60, 120), (60.1, 120), (130, 180), (239, 240)])
@@ -309,13 +301,22 @@ def test_too_many_issues_call_for_one_alert() -> None:
     assert monitor.output == {"outcome": "alerted", "checks": 2, "message": "SM1"}
 
 
-def test_an_alert_that_may_have_been_sent_ends_the_monitor_too() -> None:
+@pytest.mark.parametrize(
+    ("result", "end"),
+    [
+        ({"message": None}, {"outcome": "alert unconfirmed"}),
+        ({"refused": "Twilio: no"}, {"outcome": "alert refused", "reason": "Twilio: no"}),
+    ],
+)
+def test_an_alert_that_may_have_been_sent_or_that_twilio_refuses_ends_the_monitor_too(
+    result: dict[str, Any], end: dict[str, Any]
+) -> None:
     monitor = Monitor(REQUEST)
     monitor.completed(True)
 
-    monitor.completed({"message": None})
+    monitor.completed(result)
 
-    assert monitor.output == {"outcome": "alert unconfirmed", "checks": 1}
+    assert monitor.output == {**end, "checks": 1}
 
 
 def test_an_alert_under_which_a_worker_died_may_have_been_sent() -> None:
@@ -325,16 +326,6 @@ def test_an_alert_under_which_a_worker_died_may_have_been_sent() -> None:
     monitor.failed("Exception: python exited with code 3 (0x3)")
 
     assert monitor.output == {"outcome": "alert unconfirmed", "checks": 1}
-
-
-def test_an_alert_that_twilio_refuses_ends_the_monitor() -> None:
-    monitor = Monitor(REQUEST)
-    monitor.completed(True)
-
-    monitor.completed({"refused": "Twilio refused it with error 21610: no"})
-
-    reason = "Twilio refused it with error 21610: no"
-    assert monitor.output == {"outcome": "alert refused", "checks": 1, "reason": reason}
 
 
 def test_an_alert_that_was_not_sent_is_tried_again_after_a_minute_and_the_grid_stays() -> None:

@@ -1,6 +1,10 @@
+import re
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from E3_Monitor.monitoring_request import InvalidRequest, MonitoringRequest, parse_input
 
@@ -104,6 +108,9 @@ def test_github_s_names_are_taken(repo: str) -> None:
         "octo/..",
         "octo/c t",
         "octo/cat\n",
+        "octo/cat\r\nBcc: +1900",
+        "octo/c\0at",
+        "octo/cat\u2028",
         "octo/ĉat",
         "octo/\ud800",
         "octo?x=1/cat",
@@ -119,6 +126,33 @@ def test_what_github_does_not_allow_as_a_name_is_refused(repo: object) -> None:
     assert refused.value.field == "repo"
 
 
+@settings(max_examples=100, deadline=None)
+@example("octo/cat").via("the usual one")
+@example("github.com/evil.example")
+@example("a@evil.example/x")
+@example("evil.example#/x")
+@example("x/..")
+@example("o/%0aHello")
+@example("o/x?u=//evil.example")
+@given(
+    st.text(max_size=60)
+    | st.from_regex(r"[A-Za-z0-9_-]{1,40}/[A-Za-z0-9._-]{1,101}", fullmatch=True)
+    | st.from_regex(r"\A[a-z@:#?%./\\-]{1,20}/[a-z@:#?%./\\-]{1,20}\Z")
+)
+def test_a_repository_is_all_that_a_caller_may_put_into_the_text(repo: str) -> None:
+    try:
+        request = MonitoringRequest.parse({"repo": repo, "phone": "+14255550100"})
+    except InvalidRequest:
+        return
+
+    url = urlsplit(f"https://github.com/{request.repo}/issues")
+    assert (url.hostname, url.username, url.query, url.fragment) == ("github.com", None, "", "")
+    assert url.path == f"/{repo}/issues"
+    # GitHub knows no owner with a dot in it, so no text begins with another site's name.
+    assert re.fullmatch(r"[A-Za-z0-9._-]{1,100}/[A-Za-z0-9._-]{1,100}", repo)
+    assert not {".", ".."} & set(repo.split("/"))
+
+
 @pytest.mark.parametrize("phone", ["+12", "+491701234567", "+123456789012345"])
 def test_an_e164_number_is_taken(phone: str) -> None:
     request = MonitoringRequest.parse({**REQUEST, "phone": phone})
@@ -129,17 +163,15 @@ def test_an_e164_number_is_taken(phone: str) -> None:
 @pytest.mark.parametrize(
     "phone",
     [
-        "14255550123",
-        "0014255550123",
+        *("", "+", "+0", "+1", "0", "911", "12345", "14255550123", "0014255550123", "++14255550123"),
         "+04255550123",
-        "+1",
-        "+1234567890123456",
-        "+1 425 555 0123",
-        "+1425555012\u0663",
-        "+14255550123\n",
-        "",
-        None,
-        14255550123,
+        *("+1 425 555 0123", "+1-425-555-0123", "+1(425)5550123", " +14255550123", "+14255550123 ", "+1e10"),
+        *("+14255550123\n", "+14255550123\r\n+19005550123", "+14255550123,+19005550123", "+14255550123;ext=900"),
+        *("+14255550123x900", "+14255550123\0", "+14255550123%00", "+14255550123/../+1900", "*", "+*"),
+        *("+1425555012\u0663", "+\u0661\u0664255550123", "+\uff11\uff14255550123", "+14255550123\u200b"),
+        *("\u202e+14255550123", "tel:+14255550123", "whatsapp:+14255550123", "client:x", "SAM", "MG" + "0" * 32),
+        *("+1234567890123456", "+" + "1" * 16),
+        *(None, 14255550123, 1.4e10, True, ["+14255550123"], {"to": "+14255550123"}),
     ],
 )
 def test_another_way_to_write_a_number_is_refused_without_showing_it(phone: object) -> None:
@@ -153,7 +185,11 @@ def test_another_way_to_write_a_number_is_refused_without_showing_it(phone: obje
 @pytest.mark.parametrize(
     ("field", "limits", "values"),
     [
-        ("threshold", "from 0 to 1000", [-1, 1001, "3", True, None, [3], 3.0, 3.5, float("inf")]),
+        (
+            "threshold",
+            "from 0 to 1000",
+            [-1, 1001, 10**4_000, "3", "3\r\nx", "\u0663", True, None, [3], {"a": 3}, 3.0, 3.5, float("inf")],
+        ),
         ("interval_seconds", "from 1 to 86400", [0, 86_401, False]),
         ("expiry_seconds", "from 1 to 2592000", [0, 2_592_001, {}]),
     ],

@@ -19,6 +19,17 @@ ACTIVITY = {"name": "value", "type": "activityTrigger", "direction": "in"}
 HTTP = {"name": "req", "type": "httpTrigger", "direction": "in", "authLevel": "anonymous"}
 RETURN = {"name": "$return", "type": "http", "direction": "out"}
 STARTER = {"name": "starter", "type": "durableClient", "direction": "in"}
+# An orchestrator.
+SLEEP = """
+from datetime import timedelta
+import azure.durable_functions as df
+
+def sleep(context):
+    yield context.create_timer(context.current_utc_datetime + timedelta(hours=1))
+    return "woke"
+
+main = df.Orchestrator.create(sleep)
+"""
 SMS = {"name": "message", "type": "twilioSms", "direction": "out"}
 
 

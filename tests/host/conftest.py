@@ -1,64 +1,21 @@
-"""Fixtures: the golden app, whose orchestrators do one small thing each, on a host; and a gate for activities."""
+"""Fixtures: the golden app, whose orchestrators do one small thing each, on a host."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
-from aiohttp import web
 
 from durable_host import Clock, Host
-from tests.conftest import Handler
-from tests.golden_app import GOLDEN_APP
+from tests.conftest import APPS
+from tests.golden_app import named_by
 
-APPS = Path(__file__).parents[1] / "fixture_apps"
 CALLING_APP = APPS / "calling"
 
 
-class Gate:
-    """A URL that an activity gets: it answers its query once the gate is open."""
-
-    def __init__(self) -> None:
-        self.url = ""
-        self.opened = asyncio.Event()
-        self.waiting = 0
-        self.most_waiting = 0
-        self.came = asyncio.Semaphore(0)
-
-    async def answer(self, request: web.Request) -> web.Response:
-        self.waiting += 1
-        self.most_waiting = max(self.most_waiting, self.waiting)
-        self.came.release()
-        await self.opened.wait()
-        self.waiting -= 1
-        return web.Response(text=request.query_string)
-
-
-async def answered_status(host: Host, request: bytes) -> int:
-    """The status that the host answers to these very bytes."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(host.url).port)
-    try:
-        writer.write(request)
-        return int((await reader.readline()).split()[1])
-    finally:
-        writer.close()
-        await writer.wait_closed()
-
-
 @pytest.fixture
-async def gate(serve: Callable[[Handler], Awaitable[str]]) -> AsyncIterator[Gate]:
-    """A closed gate; it is open when the test is over."""
-    gate = Gate()
-    gate.url = await serve(gate.answer)
-    yield gate
-    gate.opened.set()
-
-
-@pytest.fixture
-async def host(clock: Clock, tmp_path: Path) -> AsyncIterator[Host]:
-    """The golden app on a host with a hub of its own."""
-    async with Host(GOLDEN_APP, hub=tmp_path / "hub.db", clock=clock) as host:
+async def host(request: pytest.FixtureRequest, clock: Clock, tmp_path: Path) -> AsyncIterator[Host]:
+    """What a test file names of the golden app, on a host with a hub of its own."""
+    async with Host(named_by(request.path), hub=tmp_path / "hub.db", clock=clock) as host:
         yield host
 
 

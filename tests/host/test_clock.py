@@ -1,9 +1,11 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
-from durable_host import RealClock, SkipClock
+from durable_host import Host, RealClock, SkipClock
+from tests.golden_app import GOLDEN_APP
 from tests.host.stepped import SteppedClock
 
 HOUR = timedelta(hours=1)
@@ -175,3 +177,13 @@ async def test_a_skip_clock_does_not_jump_to_the_end_of_time() -> None:
     await clock.wait(datetime.max.replace(tzinfo=UTC), is_idle=True)
 
     assert clock.skipped == timedelta(0)
+
+
+def test_one_clock_serves_hosts_in_two_event_loops(tmp_path: Path) -> None:
+    clock = RealClock()
+
+    async def serve(name: str) -> str:
+        async with Host(GOLDEN_APP, hub=tmp_path / name, clock=clock) as host:
+            return str((await host.wait(await host.start("T_Instant")))["runtimeStatus"])
+
+    assert [asyncio.run(serve("one.db")), asyncio.run(serve("two.db"))] == ["Completed", "Completed"]

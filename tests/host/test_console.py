@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from durable_host.console import functions_text, sample_calls, show_logs
+from tests.conftest import APPS
 from tests.host.apps import ACTIVITY, HTTP, ORCHESTRATOR, RETURN, loaded, write_function
-from tests.host.conftest import APPS
 
 URL = "http://localhost:7071"
 TIME = r"\[\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z\]"

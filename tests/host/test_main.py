@@ -2,110 +2,21 @@
 
 import asyncio
 import json
-import os
 import re
 import shutil
 import signal
 import socket
 import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 from aiohttp import ClientSession
 
-from durable_host.http.webhooks import BASE
 from durable_host.hub.taskhub import TaskHub
+from tests.conftest import ROOT, Gate
 from tests.golden_app import GOLDEN_APP
-from tests.host.apps import ACTIVITY, ORCHESTRATOR, write_function
-from tests.host.conftest import CALLING_APP, Gate
-from tests.hostile.process import mains
-
-ROOT = Path(__file__).parents[2]
-TIMER_APP_CODE = """
-from datetime import timedelta
-import azure.durable_functions as df
-
-def sleep(context):
-    yield context.create_timer(context.current_utc_datetime + timedelta(hours=1))
-    return "woke"
-
-main = df.Orchestrator.create(sleep)
-"""
-
-
-async def launch(
-    *arguments: str | Path, stderr: int = PIPE, cwd: Path = ROOT, python: Sequence[str] = ()
-) -> Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        *(*python, "-m", "durable_host", *map(str, arguments)),
-        cwd=cwd,
-        stdout=PIPE,
-        stderr=stderr,
-        env=os.environ | {"NO_PROXY": "localhost,127.0.0.1", "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
-        # Tests that run in the background of a shell ignore SIGINT, and a child would inherit that.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-
-
-class Running:
-    """A host in a process of its own, and what it has printed so far."""
-
-    def __init__(self, process: Process) -> None:
-        self.process = process
-        self.printed = ""
-        self.url = ""
-
-    async def until(self, text: str) -> None:
-        """Read on until a line holds this text."""
-        assert self.process.stdout is not None
-        while text not in self.printed:
-            line = await self.process.stdout.readline()
-            assert line, f"{text!r} was not printed, but:\n{self.printed}"
-            self.printed += line.decode()
-
-    async def end(self, by: signal.Signals) -> int:
-        """Send the signal and return the exit code; what was still printed is in `printed`."""
-        self.process.send_signal(by)
-        stdout, _ = await self.process.communicate()
-        self.printed += stdout.decode()
-        assert self.process.returncode is not None
-        return self.process.returncode
-
-
-@asynccontextmanager
-async def running(*arguments: str | Path, python: Sequence[str] = ()) -> AsyncIterator[Running]:
-    """A host on a free port, once it serves; killed if a test leaves it running."""
-    host = Running(await launch("--port", "0", *arguments, stderr=DEVNULL, python=python))
-    try:
-        await host.until("Dashboard:")
-        host.url = re.findall(r"Dashboard: (http://localhost:\d+)/", host.printed)[0]
-        yield host
-    finally:
-        if host.process.returncode is None:
-            host.process.kill()
-            await host.process.communicate()
-
-
-async def start(host: Running, name: str, instance_id: str, value: Any = None) -> None:
-    url = f"{host.url}{BASE}/orchestrators/{name}/{instance_id}"
-    # As the SDK sends it: JSON within JSON.
-    async with ClientSession() as client, client.post(url, json=json.dumps(value)) as answer:
-        assert answer.status == 202
-
-
-async def status(host: Running, instance_id: str) -> Any:
-    """The instance's status once it is finished."""
-    url = f"{host.url}{BASE}/instances/{instance_id}"
-    async with ClientSession() as client:
-        while True:
-            async with client.get(url) as answer:
-                if answer.status != 202:
-                    return await answer.json()
-            await asyncio.sleep(0.05)  # noqa: TID251 - Another process's instance cannot be awaited.
+from tests.host.apps import ACTIVITY, ORCHESTRATOR, SLEEP, write_function
+from tests.host.conftest import CALLING_APP
+from tests.processes import Running, mains, running
 
 
 async def timer_armed(host: Running) -> None:
@@ -123,7 +34,7 @@ async def timer_armed(host: Running) -> None:
 
 async def test_it_prints_what_it_serves_and_logs_each_call(tmp_path: Path) -> None:
     async with running("--script-root", CALLING_APP, "--hub", tmp_path / "hub.db", "--verbose") as host:
-        await start(host, "Call", "mine", [])
+        await host.start("Call", "mine", [])
         await host.until("Executed")
 
         lines = host.printed.splitlines()
@@ -146,19 +57,17 @@ async def test_the_port_of_the_settings_file_is_taken_unless_another_is_given(tm
     settings = {"IsEncrypted": False, "Values": {}, "Host": {"LocalHttpPort": port, "CORS": "*"}}
     (tmp_path / "local.settings.json").write_text(json.dumps(settings))
 
-    process = Running(await launch("--script-root", tmp_path, stderr=DEVNULL))
-    await process.until("Dashboard:")
-
-    assert f"Dashboard: http://localhost:{port}/" in process.printed
-    assert "Host.CORS in local.settings.json is ignored: this host allows no other origin." in process.printed
-    assert await process.end(signal.SIGTERM) == 0
+    async with running("--script-root", tmp_path, port=None) as host:
+        assert host.url == f"http://localhost:{port}"
+        assert "Host.CORS in local.settings.json is ignored: this host allows no other origin." in host.printed
+        assert await host.end(signal.SIGTERM) == 0
 
 
 async def test_with_time_skipped_a_day_passes_at_once(tmp_path: Path) -> None:
     async with running("--script-root", GOLDEN_APP, "--hub", tmp_path / "hub.db", "--skip-time") as host:
-        await start(host, "T_Wait", "mine")
+        await host.start("T_Wait", "mine")
 
-        assert (await status(host, "mine"))["output"] == "woke"
+        assert (await host.ended("mine"))["output"] == "woke"
         assert await host.end(signal.SIGINT) == 0
 
 
@@ -176,7 +85,7 @@ async def test_with_the_sandbox_the_printed_calls_lead_to_an_sms_and_nothing_war
             async with client.post(starter, data=monitor) as answer:
                 assert answer.status == 202
                 instance_id = (await answer.json())["id"]
-            assert (await status(host, instance_id))["output"]["outcome"] == "alerted"
+            assert (await host.ended(instance_id))["output"]["outcome"] == "alerted"
             async with client.get(outbox) as answer:
                 (sms,) = await answer.json()
         assert await host.end(signal.SIGINT) == 0
@@ -188,15 +97,9 @@ async def test_with_the_sandbox_the_printed_calls_lead_to_an_sms_and_nothing_war
 async def test_a_hubs_path_is_taken_from_the_folder_that_the_command_was_given_in(tmp_path: Path) -> None:
     app = shutil.copytree(CALLING_APP, tmp_path / "app")
 
-    process = Running(
-        await launch(
-            *("--port", "0", "--script-root", "app", "--hub", "hub.db"),
-            stderr=DEVNULL,
-            cwd=tmp_path,
-        )
-    )
-    await process.until("Dashboard:")
-    await process.end(signal.SIGINT)
+    arguments = ("--script-root", "app", "--hub", "hub.db")
+    async with running(*arguments, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}):
+        pass
 
     assert (tmp_path / "hub.db").exists()
     assert not (app / "hub.db").exists()
@@ -279,7 +182,7 @@ async def test_wrong_usage_is_exit_code_2_and_help_shows_every_option_and_exampl
 
 async def test_ctrl_c_ends_it_at_once_also_while_an_activity_runs(tmp_path: Path, gate: Gate) -> None:
     async with running("--script-root", CALLING_APP, "--hub", tmp_path / "hub.db") as host:
-        await start(host, "Call", "mine", [gate.url])
+        await host.start("Call", "mine", [gate.url])
         await gate.came.acquire()
 
         assert await host.end(signal.SIGINT) == 0
@@ -296,30 +199,30 @@ async def test_after_a_kill_all_that_was_acknowledged_goes_on_and_an_activity_ru
     arguments = ("--script-root", CALLING_APP, "--hub", tmp_path / "hub.db")
     names = [f"instance-{number}" for number in range(20)]
     async with running(*arguments) as host:
-        await start(host, "Call", "in-flight", [f"{gate.url}/?again"])
+        await host.start("Call", "in-flight", [f"{gate.url}/?again"])
         await gate.came.acquire()
-        await asyncio.gather(*(start(host, "Call", name, []) for name in names))
+        await asyncio.gather(*(host.start("Call", name, []) for name in names))
         assert await host.end(signal.SIGKILL) == -signal.SIGKILL
 
     async with running(*arguments) as host:
         await gate.came.acquire()
         gate.opened.set()
-        assert (await status(host, "in-flight"))["output"] == ["again"]
+        assert (await host.ended("in-flight"))["output"] == ["again"]
         for name in names:
-            assert (await status(host, name))["runtimeStatus"] == "Completed"
+            assert (await host.ended(name))["runtimeStatus"] == "Completed"
 
 
 async def test_after_a_kill_skipped_time_stays_skipped_and_a_timer_that_was_due_meanwhile_fires(
     tmp_path: Path,
 ) -> None:
-    write_function(tmp_path, "Sleep", TIMER_APP_CODE, ORCHESTRATOR)
+    write_function(tmp_path, "Sleep", SLEEP, ORCHESTRATOR)
     arguments = ("--script-root", tmp_path, "--hub", tmp_path / "hub.db")
     async with running(*arguments) as host, ClientSession() as client:
         assert "ahead" not in host.printed
-        await start(host, "Sleep", "skipped")
+        await host.start("Sleep", "skipped")
         async with client.post(f"{host.url}/durable-host/clock", data='{"skip": "next"}') as answer:
             assert answer.status == 200
-        await start(host, "Sleep", "sleeping")
+        await host.start("Sleep", "sleeping")
         await timer_armed(host)
         await host.end(signal.SIGKILL)
     with TaskHub(tmp_path / "hub.db") as hub, hub.batch():
@@ -328,8 +231,8 @@ async def test_after_a_kill_skipped_time_stays_skipped_and_a_timer_that_was_due_
 
     async with running(*arguments) as host:
         assert "The clock is 2:00:00 ahead.\n" in host.printed
-        assert (await status(host, "skipped"))["output"] == "woke"
-        assert (await status(host, "sleeping"))["output"] == "woke"
+        assert (await host.ended("skipped"))["output"] == "woke"
+        assert (await host.ended("sleeping"))["output"] == "woke"
 
 
 # Replay.

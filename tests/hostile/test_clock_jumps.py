@@ -25,7 +25,7 @@ from tests.golden_app import GOLDEN_APP
 from tests.host.apps import ORCHESTRATOR, write_function
 from tests.host.stepped import SteppedClock
 from tests.hostile.conftest import Count
-from tests.hostile.process import running
+from tests.processes import running
 
 SECOND = timedelta(seconds=1)
 DAY = timedelta(days=1)
@@ -252,20 +252,13 @@ async def test_a_process_that_was_stopped_for_a_while_goes_on_where_it_was(
         async with client.get("/durable-host/clock") as answer:
             now = datetime.fromisoformat((await answer.json())["now"])
         for number in range(20):
-            # The SDK's orchestrators expect a string that holds JSON, as its client sends it.
-            due = json.dumps(json.dumps((now + SECOND + number * SECOND / 20).isoformat()))
-            async with client.post(f"{BASE}/orchestrators/Sleep/{number}", data=due) as answer:
-                assert answer.status == 202
+            await host.start("Sleep", f"{number}", (now + SECOND + number * SECOND / 20).isoformat())
 
         host.process.send_signal(signal.SIGSTOP)
         await asyncio.sleep(2)  # noqa: TID251 - Real time goes by for a process that does not run.
         host.process.send_signal(signal.SIGCONT)
 
         for number in range(20):
-            status: dict[str, Any] = {"runtimeStatus": "Running"}
-            while status["runtimeStatus"] in ("Pending", "Running"):
-                async with client.get(f"{BASE}/instances/{number}") as answer:
-                    status = await answer.json()
-                await asyncio.sleep(0.02)  # noqa: TID251 - Another process's instance cannot be awaited.
+            status = await host.ended(f"{number}")
             assert (status["runtimeStatus"], is_early(status)) == ("Completed", False)
     count(20)

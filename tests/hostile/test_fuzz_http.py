@@ -1,16 +1,13 @@
 """Fuzzing over HTTP, by schemathesis: what docs/openapi.yaml allows, what it does not, and where links lead."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 import pytest
 from aiohttp import web
 
 from durable_host import Clock, Host, RealClock
-from tests.conftest import Handler, rounds
+from tests.conftest import Serve, rounds
 from tests.hostile.conftest import Count
-
-Serve = Callable[[Handler], Awaitable[str]]
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ from tests.hostile.odd_apps import (
     raw_changes,
     text_of,
 )
-from tests.hostile.process import mains, running
+from tests.processes import mains, running
 
 PATHS = ["/", "/x", "/x/1", "/X/%31/", "/a/b/c", "//", "/%00/%ff", "/%2f", "/{a}", "/" + "9" * 30, "/a" * 50]
 

@@ -1,28 +1,23 @@
-"""Hostile HTTP: what is no HTTP, too slow, too much, or made to break out of a header, a log line or an id."""
+"""Hostile HTTP: what is no HTTP, too slow, or too much."""
 
 import asyncio
-import json
-import re
 import resource
 from contextlib import AsyncExitStack
 from itertools import islice
 from pathlib import Path
-from urllib.parse import quote
 
 import pytest
 from aiohttp import ClientSession
 
 from durable_host import Host
 from durable_host.http.webhooks import BASE
-from sandbox.server import Sandbox
 from tests.conftest import rounds
 from tests.golden_app import GOLDEN_APP
 from tests.hostile.conftest import Count
-from tests.hostile.process import running
-from tests.hostile.raw import connect, request, send
+from tests.processes import running
+from tests.raw_http import connect, request, send
 
 START = f"{BASE}/orchestrators/T_Instant"
-MONITOR = "/orchestrators/E3_Monitor"
 JSON = "Content-Type: application/json"
 HEAD = b"Host: localhost\r\n"
 POST = f"POST {START} HTTP/1.1\r\n".encode() + HEAD + b"Connection: close\r\n"
@@ -78,22 +73,6 @@ MALFORMED = [
     request("GET", "/dashboard/..\\server.html"),
     request("GET", "/dashboard/%00.html"),
 ]
-# What the recorded engine takes as ids, and more of their kind.
-ODD_IDS = [
-    *("\r\n", "a\r\nX-Evil: 1", "a\0b", "\x1b[2J", "\t", "\x7f", "\u0085", "\u2028", "\u202e", "\ufeff"),
-    *("@", "#", "?", "\\", "a\\..\\b", "%", "%25", "%2e", "%00", "a?b=c#d", "&code=", "'", '"', "`", "$(x)"),
-    *(
-        "<script>",
-        "{eventName}",
-        "INSTANCEID",
-        "; DROP TABLE instances",
-        "%s%n",
-        "{0}",
-        "\U0001f600",
-        "\U0010ffff",
-    ),
-    *("a" * 257, "ü" * 257, "a" * 512, "CON", "nul.txt", "null", "0", "-1", "1e309", "NaN", "...", "~", "a b"),
-]
 
 
 async def assert_it_works(host: Host) -> None:
@@ -112,150 +91,6 @@ async def test_what_is_no_http_is_refused_without_a_word_in_the_log(
     assert caplog.records == []
     await assert_it_works(golden)
     count(len(MALFORMED))
-
-
-async def test_an_odd_id_never_breaks_out_of_a_header_and_is_found_again(golden: Host, count: Count) -> None:
-    expected = {"location", "retry-after", "content-type", "server", "content-length", "date", "connection"}
-    for instance_id in ODD_IDS:
-        started = await send(golden.url, request("POST", f"{START}/{quote(quote(instance_id, safe=''))}", JSON))
-        assert (started.status, set(started.headers)) == (202, expected), instance_id
-        assert json.loads(started.body)["id"] == instance_id
-
-        target = started.headers["location"].removeprefix("http://localhost")
-        if re.search("%[0-9a-f]{2}", instance_id):
-            # Recorded: the engine encodes an id once and decodes it twice.
-            target = f"{BASE}/instances/{quote(quote(instance_id))}"
-        shown = await send(golden.url, request("GET", target))
-        assert set(shown.headers) <= expected, instance_id
-        assert json.loads(shown.body)["instanceId"] == instance_id
-    async with ClientSession(golden.url) as client, client.get(f"{BASE}/instances") as answer:
-        assert {each["instanceId"] for each in await answer.json()} == set(ODD_IDS)
-    count(len(ODD_IDS))
-
-
-async def test_what_cannot_be_part_of_a_path_is_no_id(golden: Host, count: Count) -> None:
-    cases = ["%2F", "a%2fb", ".", "..", "%2e%2e", "a/b", "a//b", "/"]
-
-    for case in cases:
-        reply = await send(golden.url, request("POST", f"{START}/{case}"))
-        assert (case, reply.status) == (case, 404)
-    count(len(cases))
-
-
-async def test_http_start_takes_no_odd_id(host: Host, count: Count) -> None:
-    body = json.dumps({"repo": "octo/cat", "phone": "+14255550100"}).encode()
-    cases = [
-        quote(each, safe="") for each in ODD_IDS if not each.isalnum() or not each.isascii() or len(each) > 100
-    ]
-
-    for case in [*cases, "%ff", "%ed%a0%80", "%c0%af", "a%2Fb", "%2e%2e"]:
-        reply = await send(host.url, request("POST", f"{MONITOR}/{case}", body=body))
-        assert (case, reply.status) == (case, 400)
-        assert json.loads(reply.body)["error"]["field"] == "instanceId"
-    async with ClientSession(host.url) as client, client.get(f"{BASE}/instances") as answer:
-        assert await answer.json() == []
-    count(len(cases) + 5)
-
-
-async def test_texts_that_would_break_lines_stay_texts(golden: Host, count: Count) -> None:
-    texts = [
-        "a\r\nX-Evil: 1",
-        "\r\n\r\nHTTP/1.1 200 OK",
-        "\0",
-        "\x1b]0;x\x07",
-        "\u2028",
-        "ü",
-        "\U0001f600",
-        "a" * 7_000,
-    ]
-
-    for number, text in enumerate(texts):
-        instance_id = f"{number}"
-        await golden.start("T_Wait", instance_id=instance_id)
-        target = f"{BASE}/instances/{instance_id}/terminate?reason={quote(text)}"
-        reply = await send(golden.url, request("POST", target, f"X-Odd: {number}"))
-        assert (reply.status, "x-evil" in reply.headers, reply.body) == (202, False, b"")
-        assert (await golden.wait(instance_id))["output"] == text
-    count(len(texts))
-
-
-# JSON.
-
-
-def nested(depth: int, opening: str = "[", closing: str = "]", inside: str = "") -> str:
-    return opening * depth + inside + closing * depth
-
-
-REFUSED_JSON = [
-    *("", "{", "NaN", "Infinity", "-Infinity", '{"a": NaN}', "nul", '"a', "'a'", '{"a":1,}', "[1", "1 2", "\0"),
-    *("1" * 5_000, "-" + "9" * 10_000, "[" + "1" * 10_000 + "]", "00", "+1", "0x10", "1_000", ".5"),
-    *(nested(depth) for depth in (501, 600, 900, 970, 1_000, 1_490, 5_000, 9_990, 100_000)),
-    *(nested(depth, '{"a":', "}", "1") for depth in (501, 990, 100_000)),
-    *("[" * 100_000, '{"a":' * 100_000, '"\\u12"', '"\t"', "\ufffe"),
-]
-TAKEN_JSON = [
-    *('"\\ud800"', '{"\\udfff": "\\ud800"}', '"\\u0000"', "1" * 4_000, "0." + "1" * 10_000, "1e309", "-1e99999"),
-    *("1e-99999", "-0", nested(500), nested(499, '{"a":', "}", "[]"), f'"{nested(600)}"', '{"a":1,"a":2}'),
-    *(json.dumps("x" * 1_000_000), json.dumps(["x"] * 100_000), json.dumps({str(n): n for n in range(10_000)})),
-]
-
-
-async def test_json_that_is_none_or_nested_too_deeply_starts_and_sends_nothing(golden: Host, count: Count) -> None:
-    await golden.start("T_WaitEvent", instance_id="waits")
-    for text in REFUSED_JSON:
-        event = f"{BASE}/instances/waits/raiseEvent/Go"
-        for target in [event, START] if text else [event]:
-            reply = await send(golden.url, request("POST", target, JSON, body=text.encode()))
-            assert (text[:40], reply.status) == (text[:40], 400)
-            assert json.loads(reply.body)["Message"] == "Invalid JSON content"
-    async with ClientSession(golden.url) as client, client.get(f"{BASE}/instances") as answer:
-        assert [each["runtimeStatus"] for each in await answer.json()] == ["Running"]
-    count(2 * len(REFUSED_JSON))
-
-
-async def test_json_that_is_odd_goes_in_and_comes_out(golden: Host, count: Count) -> None:
-    for number, text in enumerate(TAKEN_JSON):
-        started = await send(golden.url, request("POST", f"{START}/{number}", JSON, body=text.encode()))
-        assert (text[:40], started.status) == (text[:40], 202)
-        await golden.wait(str(number))
-        await golden.start("T_WaitEvent", instance_id=f"event {number}")
-        target = f"{BASE}/instances/event%20{number}/raiseEvent/Go"
-        raised = await send(golden.url, request("POST", target, JSON, body=text.encode()))
-        assert (text[:40], raised.status) == (text[:40], 202)
-        await golden.wait(f"event {number}")
-
-    # What one instance holds keeps nobody from reading it, or the others in the list.
-    query = "showHistory=true&showHistoryOutput=true"
-    async with ClientSession(golden.url) as client:
-        for number in range(len(TAKEN_JSON)):
-            for instance_id in (str(number), f"event {number}"):
-                async with client.get(f"{BASE}/instances/{instance_id}?{query}") as answer:
-                    assert (answer.status, (await answer.json())["instanceId"]) == (200, instance_id)
-        async with client.get(f"{BASE}/instances") as answer:
-            assert len(await answer.json()) == 2 * len(TAKEN_JSON)
-    count(2 * len(TAKEN_JSON))
-
-
-async def test_http_start_refuses_every_odd_body(host: Host, sandbox: Sandbox, count: Count) -> None:
-    cases = [*REFUSED_JSON, *(text for text in TAKEN_JSON if len(text) < 100_000), '{"repo": "octo/cat\\r\\n"}']
-    cases += [
-        json.dumps({"repo": repo, "phone": "+14255550100"})
-        for repo in (
-            "octo/cat\r\nBcc: +1900",
-            "octo/cat\n",
-            "octo/c\u0000at",
-            "o/\ud800",
-            "octo/cat\u2028",
-            "o/" + "c" * 101,
-        )
-    ]
-
-    for text in cases:
-        reply = await send(host.url, request("POST", MONITOR, JSON, body=text.encode()))
-        assert (text[:40], reply.status) == (text[:40], 400)
-        assert json.loads(reply.body)["error"]["message"].isprintable()
-    assert sandbox.sms == []
-    count(len(cases))
 
 
 # Slow and large.

@@ -11,7 +11,7 @@ from aiohttp import ClientSession
 from durable_host import Host, RealClock
 from durable_host.http.webhooks import BASE
 from tests.conftest import rounds
-from tests.host.apps import ORCHESTRATOR, write_function
+from tests.host.apps import ORCHESTRATOR, SLEEP, write_function
 from tests.hostile.conftest import Count
 from tests.hostile.linearizability import Moment, is_linearizable
 
@@ -22,15 +22,6 @@ def wait(context):
     yield context.wait_for_external_event("go")
 
 main = df.Orchestrator.create(wait)
-"""
-TIMER = """
-from datetime import timedelta
-import azure.durable_functions as df
-
-def sleep(context):
-    yield context.create_timer(context.current_utc_datetime + timedelta(milliseconds=20))
-
-main = df.Orchestrator.create(sleep)
 """
 JSON = {"Content-Type": "application/json"}
 REQUESTS = {
@@ -50,7 +41,7 @@ REQUESTS = {
 def app(tmp_path: Path) -> Path:
     """An app of two orchestrators: one waits for an event, the other for a short timer."""
     write_function(tmp_path / "app", "Wait", WAIT, ORCHESTRATOR)
-    write_function(tmp_path / "app", "Timer", TIMER, ORCHESTRATOR)
+    write_function(tmp_path / "app", "Timer", SLEEP.replace("hours=1", "milliseconds=20"), ORCHESTRATOR)
     return tmp_path / "app"
 
 

@@ -1,7 +1,6 @@
 """Secrets: canaries go through every path, and are found in no log line, error, status, URL or file but where they
 belong: numbers in the durable API's input and history, the hub file and the sandbox's outbox; keys nowhere."""
 
-import asyncio
 import json
 import logging
 import os
@@ -9,9 +8,8 @@ import re
 import resource
 import signal
 import sys
-from asyncio.subprocess import PIPE, STDOUT
 from base64 import b64encode
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -23,9 +21,9 @@ from durable_host import Host, SkipClock
 from durable_host.http.webhooks import BASE, RPC_BASE
 from sandbox.server import Sandbox
 from sandbox.twilio import ACCOUNT_SID, AUTH_TOKEN, ERRORS, STATUSES
-from tests.conftest import ROOT, Handler
+from tests.conftest import ROOT, Serve
 from tests.hostile.conftest import Count
-from tests.hostile.process import running
+from tests.processes import run, running
 
 # Put together here, so that no scanner takes them for somebody's.
 PHONE = "+1425555" + "9173"
@@ -150,9 +148,7 @@ def heard(monkeypatch: pytest.MonkeyPatch) -> Iterator[Heard]:
 
 
 @pytest.fixture
-async def services(
-    app_settings: None, serve: Callable[[Handler], Awaitable[str]], monkeypatch: pytest.MonkeyPatch
-) -> Services:
+async def services(app_settings: None, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> Services:
     """Both on one port, and the app's settings for them, which are canaries."""
     services = Services()
     url = await serve(services.answer)
@@ -336,9 +332,7 @@ async def test_a_replay_prints_no_secret(
     for file, content in zip(files, (text, changed, text.replace('"repo"', '"phones"'), PHONE), strict=True):
         file.write_text(content)
 
-    command = (sys.executable, "-m", "durable_host", "replay", *map(str, files))
-    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=PIPE, stderr=STDOUT)
-    printed = (await process.communicate())[0].decode()
+    _, printed = await run(sys.executable, "-m", "durable_host", "replay", *files)
 
     assert PHONE in text
     assert "replays" in printed

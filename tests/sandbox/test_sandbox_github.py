@@ -4,7 +4,6 @@ import asyncio
 import json
 import re
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -13,10 +12,9 @@ import requests
 
 from sandbox.answer import FieldError
 from sandbox.server import Sandbox
+from tests.conftest import ROOT
 
-RECORDED: list[dict[str, Any]] = json.loads(
-    (Path(__file__).parents[1] / "data" / "github-issues.json").read_text()
-)
+RECORDED: list[dict[str, Any]] = json.loads((ROOT / "tests" / "data" / "github-issues.json").read_text())
 LINK = re.compile(r'<([^>]+)>; rel="(\w+)"')
 
 

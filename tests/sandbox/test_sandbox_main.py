@@ -3,50 +3,17 @@
 import asyncio
 import json
 import re
-import signal
-import sys
-from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import requests
 
 from sandbox.server import Sandbox
-from tests.hostile.process import mains
-
-ROOT = Path(__file__).parents[2]
-
-
-async def launch(*arguments: str) -> Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "sandbox", *arguments),
-        cwd=ROOT,
-        stdout=PIPE,
-        stderr=PIPE,
-        # Tests that run in the background of a shell ignore SIGINT, and a child would inherit that.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-
-
-@asynccontextmanager
-async def running(*arguments: str) -> AsyncIterator[tuple[Process, str]]:
-    """The process once it serves, and what it has printed; killed if a test leaves it running."""
-    process = await launch(*arguments)
-    assert process.stdout is not None
-    try:
-        yield process, (await process.stdout.readuntil(b"Ctrl+C")).decode()
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
+from tests.processes import mains, running
 
 
 async def test_it_prints_its_urls_and_the_settings_to_set() -> None:
-    async with running("--port", "0") as (_process, printed):
-        port = urlsplit(re.findall(r"http://\S+", printed)[0]).port
+    async with running(program="sandbox") as program:
+        printed, port = program.printed, urlsplit(program.url).port
         async with Sandbox(port=0) as other:
             expected = {
                 name: value.replace(other.url, f"http://localhost:{port}")
@@ -61,16 +28,12 @@ async def test_it_prints_its_urls_and_the_settings_to_set() -> None:
 
 
 async def test_ctrl_c_ends_it_at_once_with_exit_code_0_even_while_requests_hang() -> None:
-    async with running("--port", "0") as (process, printed):
-        github = json.loads(re.findall(r'"GITHUB_API_URL": (".*?")', printed)[0])
+    async with running(program="sandbox") as program:
+        github, printed = f"{program.url}/github", program.printed
         await asyncio.to_thread(requests.put, f"{github}/repos/octo/cat", data='{"status": "drip"}', timeout=30)
         with await asyncio.to_thread(requests.get, f"{github}/repos/octo/cat/issues", stream=True, timeout=30):
-            process.send_signal(signal.SIGINT)
-
-            async with asyncio.timeout(30):
-                assert await process.wait() == 0
-    assert process.stderr is not None
-    assert await process.stderr.read() == b""
+            assert await program.end() == 0
+    assert program.printed == printed
 
 
 async def test_a_place_where_it_cannot_listen_is_told_in_one_line_with_what_to_do() -> None:

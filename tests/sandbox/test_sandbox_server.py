@@ -13,13 +13,8 @@ from sandbox.server import Sandbox
 
 LOOPBACK_ORIGINS = ["http://localhost:7071", "http://127.0.0.1:7071", "http://[::1]:7071", "http://localhost"]
 OTHER_ORIGINS = [
-    "https://example.com",
-    "http://localhost.example.com",
-    "http://localhost:7071.example.com",
-    "http://example.com:7072",
-    "http://127.0.0.1@example.com",
-    "https://localhost:7071",
-    "null",
+    *("https://example.com", "http://localhost.example.com", "http://localhost:7071.example.com"),
+    *("http://example.com:7072", "http://127.0.0.1@example.com", "https://localhost:7071", "null"),
 ]
 
 

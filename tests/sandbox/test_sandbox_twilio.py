@@ -7,7 +7,6 @@ import re
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,8 +16,9 @@ from twilio.http.http_client import TwilioHttpClient
 from twilio.rest import Client
 
 from sandbox.server import Sandbox
+from tests.conftest import ROOT
 
-DESCRIBED: dict[str, Any] = json.loads((Path(__file__).parents[1] / "data" / "twilio-message.json").read_text())
+DESCRIBED: dict[str, Any] = json.loads((ROOT / "tests" / "data" / "twilio-message.json").read_text())
 TO = "+14255550167"
 BODY = "octo/cat has more than 3 open issues: https://github.com/octo/cat/issues"
 

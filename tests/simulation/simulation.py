@@ -17,12 +17,11 @@ from durable_host.engine.events import Status
 from durable_host.errors import HubError, InstanceFinished, NotAllowed
 from durable_host.hub.records import Filter
 from durable_host.hub.taskhub import TaskHub
+from tests.conftest import APPS, ROOT
 from tests.crash.inline import InlineExecutor
 from tests.simulation.clients import Client, Ledger
 from tests.simulation.invariants import Invariants
 from tests.simulation.world import World
-
-ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,7 @@ def simulated_app() -> Iterator[tuple[Path, Path]]:
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
         app = Path(folder) / "app"
-        shutil.copytree(ROOT / "tests" / "fixture_apps" / "simulation", app)
+        shutil.copytree(APPS / "simulation", app)
         shutil.copytree(ROOT / "E3_Monitor", app / "E3_Monitor")
         yield app, Path(folder) / "hub.db"
 

@@ -2,13 +2,13 @@
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 from pycep import BicepParser
 
-ROOT = Path(__file__).parents[2]
+from tests.conftest import ROOT
+
 FILES = ("main.bicep", "app.bicep")
 SECRETS = ["twilioAccountSid", "twilioAuthToken", "twilioPhoneNumber", "githubToken"]
 WORDS = {

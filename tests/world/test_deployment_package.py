@@ -3,11 +3,7 @@
 import os
 import re
 import shutil
-import sys
-from asyncio import create_subprocess_exec
-from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -17,42 +13,22 @@ from aiohttp import ClientSession
 from pathspec import GitIgnoreSpec
 
 from sandbox.server import Sandbox
+from tests.conftest import ROOT
+from tests.processes import running
 
-ROOT = Path(__file__).parents[2]
 PACKAGE = [
-    "E3_Monitor/__init__.py",
-    "E3_Monitor/function.json",
-    "E3_Monitor/monitoring_request.py",
-    "E3_SendAlert/__init__.py",
-    "E3_SendAlert/function.json",
-    "E3_SendAlert/sms.py",
-    "E3_TooManyOpenIssues/__init__.py",
-    "E3_TooManyOpenIssues/function.json",
-    "E3_TooManyOpenIssues/github.py",
-    "E3_TooManyOpenIssues/outgoing.py",
-    "HttpStart/__init__.py",
-    "HttpStart/function.json",
-    "HttpStart/sample.dat",
-    "host.json",
-    "requirements.txt",
+    *("E3_Monitor/__init__.py", "E3_Monitor/function.json", "E3_Monitor/monitoring_request.py"),
+    *("E3_SendAlert/__init__.py", "E3_SendAlert/function.json", "E3_SendAlert/sms.py"),
+    *("E3_TooManyOpenIssues/__init__.py", "E3_TooManyOpenIssues/function.json", "E3_TooManyOpenIssues/github.py"),
+    *("E3_TooManyOpenIssues/outgoing.py", "HttpStart/__init__.py", "HttpStart/function.json"),
+    *("HttpStart/sample.dat", "host.json", "requirements.txt"),
 ]
 LITTER = [
-    ".azure/config.json",
-    ".env",
-    ".venv/bin/python",
-    ".venv/.lock",
-    "build/lib/durable_host/host.py",
-    "dist/github_issue_monitor-0.1.0.tar.gz",
-    "github_issue_monitor.egg-info/PKG-INFO",
-    "monitor_env/bin/python",
-    "E3_Monitor/__pycache__/__init__.cpython-313.pyc",
-    "__azurite_db_queue__.json",
-    "__blobstorage__/0c6f",
-    "__pycache__/x.cpython-313.pyc",
-    "AzuriteConfig",
-    "local.settings.json",
-    "node_modules/httpyac/package.json",
-    "tests/npm/node_modules/.bin/httpyac",
+    *(".azure/config.json", ".env", ".venv/bin/python", ".venv/.lock", "build/lib/durable_host/host.py"),
+    *("dist/github_issue_monitor-0.1.0.tar.gz", "github_issue_monitor.egg-info/PKG-INFO"),
+    *("monitor_env/bin/python", "E3_Monitor/__pycache__/__init__.cpython-313.pyc", "__azurite_db_queue__.json"),
+    *("__blobstorage__/0c6f", "__pycache__/x.cpython-313.pyc", "AzuriteConfig", "local.settings.json"),
+    *("node_modules/httpyac/package.json", "tests/npm/node_modules/.bin/httpyac"),
 ]
 IsIgnored = Callable[[str], bool]
 
@@ -159,9 +135,10 @@ async def test_the_package_runs_without_the_rest_of_the_repository(sandbox: Sand
     (tmp_path / "durable_host").symlink_to(ROOT / "durable_host")
     sandbox.set_repository("octo/cat", open_issues=5)
 
-    async with running_host(tmp_path / "app", cwd=tmp_path) as url, ClientSession() as client:
+    arguments = ("--script-root", tmp_path / "app", "--hub", tmp_path / "hub.db")
+    async with running(*arguments, cwd=tmp_path) as host, ClientSession(host.url) as client:
         request = {"repo": "octo/cat", "phone": "+14255550100"}
-        async with client.post(f"{url}/orchestrators/E3_Monitor", json=request) as response:
+        async with client.post("/orchestrators/E3_Monitor", json=request) as response:
             started = await response.json()
         status: dict[str, Any] = {"runtimeStatus": "Pending"}
         while status["runtimeStatus"] in ("Pending", "Running"):
@@ -170,18 +147,3 @@ async def test_the_package_runs_without_the_rest_of_the_repository(sandbox: Sand
 
     assert status["output"]["outcome"] == "alerted"
     assert [sms["to"] for sms in sandbox.sms] == ["+14255550100"]
-
-
-@asynccontextmanager
-async def running_host(app: Path, cwd: Path) -> AsyncIterator[str]:
-    """`python -m durable_host` for `app`, started in `cwd`; its URL."""
-    arguments = ("-m", "durable_host", "--script-root", str(app), "--port", "0", "--hub", str(cwd / "hub.db"))
-    process = await create_subprocess_exec(sys.executable, *arguments, cwd=cwd, stdout=PIPE)
-    try:
-        assert process.stdout is not None
-        while not (found := re.search(r"Dashboard: (http://\S+)/", (await process.stdout.readline()).decode())):
-            assert not process.stdout.at_eof()
-        yield found[1]
-    finally:
-        process.terminate()
-        await process.communicate()

@@ -3,19 +3,12 @@
 import os
 import socket
 import sys
-from asyncio import create_subprocess_exec
-from asyncio.subprocess import PIPE, STDOUT
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.conftest import ROOT
+from tests.processes import run
 
-
-async def _run(**env: str) -> tuple[int | None, list[str]]:
-    process = await create_subprocess_exec(
-        str(ROOT / "scripts" / "func-smoke.sh"), stdout=PIPE, stderr=STDOUT, env={**os.environ, **env}
-    )
-    output, _ = await process.communicate()
-    return process.returncode, output.decode().splitlines()
+SCRIPT = ROOT / "scripts" / "func-smoke.sh"
 
 
 def _free_port() -> str:
@@ -24,12 +17,12 @@ def _free_port() -> str:
 
 
 async def test_without_core_tools_it_says_that_nothing_was_tested() -> None:
-    code, lines = await _run(PATH="/usr/bin:/bin")
+    code, printed = await run(SCRIPT, env={"PATH": "/usr/bin:/bin"})
 
     assert code == 77
-    assert lines == [
-        "func-smoke: nothing was tested: func is not here (npm install -g azure-functions-core-tools@4)"
-    ]
+    assert printed == (
+        "func-smoke: nothing was tested: func is not here (npm install -g azure-functions-core-tools@4)\n"
+    )
 
 
 async def test_its_story_holds_on_a_host_that_is_started_as_func_is(tmp_path: Path) -> None:
@@ -38,14 +31,15 @@ async def test_its_story_holds_on_a_host_that_is_started_as_func_is(tmp_path: Pa
     func.chmod(0o755)
     # Something has to stand for Azurite: with a listener there, it is not started.
     with socket.create_server(("127.0.0.1", 0)) as storage:
-        code, lines = await _run(
-            PATH=f"{tmp_path}:{os.environ['PATH']}",
-            PYTHON=sys.executable,
-            FUNC_PORT=_free_port(),
-            SANDBOX_PORT=_free_port(),
-            BLOB_PORT=str(storage.getsockname()[1]),
-        )
+        env = {
+            "PATH": f"{tmp_path}:{os.environ['PATH']}",
+            "PYTHON": sys.executable,
+            "FUNC_PORT": _free_port(),
+            "SANDBOX_PORT": _free_port(),
+            "BLOB_PORT": str(storage.getsockname()[1]),
+        }
+        code, printed = await run(SCRIPT, env=env)
 
-    assert code == 0, lines
-    assert "SMS: octo/cat has more than 3 open issues: https://github.com/octo/cat/issues" in lines
-    assert lines[-1] == "func-smoke: it works"
+    assert code == 0, printed
+    assert "\nSMS: octo/cat has more than 3 open issues: https://github.com/octo/cat/issues\n" in printed
+    assert printed.endswith("\nfunc-smoke: it works\n")

@@ -1,9 +1,6 @@
 """`test.http`, sent from top to bottom by httpyac against the host: everything that it shows works."""
 
 import json
-import os
-from asyncio import create_subprocess_exec
-from asyncio.subprocess import PIPE, STDOUT
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +8,9 @@ import pytest
 
 from durable_host import Clock, Host, RealClock
 from sandbox.server import Sandbox
+from tests.conftest import ROOT
+from tests.processes import run
 
-ROOT = Path(__file__).parents[2]
 NPM = ROOT / "tests" / "npm"
 HTTPYAC = NPM / "node_modules" / ".bin" / "httpyac"
 STATUSES = {
@@ -43,10 +41,9 @@ def clock() -> Clock:
 
 
 async def _send(file: Path) -> list[dict[str, Any]]:
-    command = (str(HTTPYAC), "send", file.name, "--all", "--json")
-    env = {**os.environ, "HTTPYAC_PLUGIN": str(NPM / "rest_client_names.cjs")}
-    process = await create_subprocess_exec(*command, stdout=PIPE, stderr=STDOUT, cwd=file.parent, env=env)
-    output, _ = await process.communicate()
+    plugin = str(NPM / "rest_client_names.cjs")
+    command = (HTTPYAC, "send", file.name, "--all", "--json")
+    _, output = await run(*command, cwd=file.parent, env={"HTTPYAC_PLUGIN": plugin})
     answers: list[dict[str, Any]] = json.loads(output)["requests"]
     return answers
 

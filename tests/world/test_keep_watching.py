@@ -3,8 +3,6 @@
 import json
 import re
 import sys
-from asyncio import create_subprocess_exec
-from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,8 +11,9 @@ import pytest
 
 from durable_host import Clock, Host, RealClock
 from sandbox.server import Sandbox
+from tests.conftest import ROOT
+from tests.processes import run
 
-ROOT = Path(__file__).parents[2]
 CAT = {"repo": "octo/cat", "phone": "+14255550100", "expiry_seconds": 3600}
 DOG = {**CAT, "repo": "octo/dog"}
 
@@ -40,12 +39,10 @@ def listed(tmp_path: Path) -> Callable[[str], Path]:
 Listed = Callable[[str], Path]
 
 
-async def keep(file: Path, *arguments: str) -> tuple[int | None, list[str]]:
+async def keep(file: Path, *arguments: str) -> tuple[int, list[str]]:
     """Run the script as a timer does; its exit code and lines."""
-    command = (sys.executable, str(ROOT / "scripts" / "keep_watching.py"), str(file), *arguments)
-    process = await create_subprocess_exec(*command, stdout=PIPE, stderr=STDOUT)
-    output, _ = await process.communicate()
-    return process.returncode, output.decode().splitlines()
+    code, output = await run(sys.executable, ROOT / "scripts" / "keep_watching.py", file, *arguments)
+    return code, output.splitlines()
 
 
 async def output(host: Host, instance_id: str) -> Any:

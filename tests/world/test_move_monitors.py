@@ -2,12 +2,9 @@
 
 import asyncio
 import json
-import os
 import re
 import sys
-from asyncio import create_subprocess_exec
-from asyncio.subprocess import PIPE, STDOUT
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +15,15 @@ from durable_host import Host, RealClock
 from E3_Monitor.monitoring_request import MonitoringRequest
 from sandbox.server import Sandbox
 from scripts.move_monitors import DEFAULT_EXPIRY_S
+from tests.conftest import ROOT, Serve
+from tests.processes import run
 
-ROOT = Path(__file__).parents[2]
 REQUEST: dict[str, Any] = {
     "repo": "octo/cat",
     "phone": "+14255550100",
     "interval_seconds": 60,
     "expiry_seconds": 3600,
 }
-Serve = Callable[[Callable[[web.Request], Awaitable[web.StreamResponse]]], Awaitable[str]]
 
 
 @pytest.fixture
@@ -74,11 +71,9 @@ def _drop(request: web.Request) -> web.Response:
 
 async def _move(source: str, target: str, *arguments: str, **keys: str) -> tuple[int, list[str]]:
     """Run the script; its exit code and lines, with N for the seconds that a monitor has left."""
-    command = (sys.executable, str(ROOT / "scripts" / "move_monitors.py"), source, target, *arguments)
-    process = await create_subprocess_exec(*command, stdout=PIPE, stderr=STDOUT, env={**os.environ, **keys})
-    output, _ = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, re.sub(r"\d+ s left", "N s left", output.decode()).splitlines()
+    script = ROOT / "scripts" / "move_monitors.py"
+    code, output = await run(sys.executable, script, source, target, *arguments, env=keys)
+    return code, re.sub(r"\d+ s left", "N s left", output).splitlines()
 
 
 async def _start(host: Host, instance_id: str, **changes: Any) -> None:
@@ -383,12 +378,10 @@ async def test_the_recipe_by_hand_moves_one(source: Host, target: Host) -> None:
         recipe = recipe.replace(placeholder, value)
     recipe = recipe.replace('"phone": "..."', f'"phone": "{REQUEST["phone"]}"')
 
-    env = {**os.environ, "FROM": source.url, "TO": target.url}
-    process = await create_subprocess_exec("bash", "-ec", recipe, stdout=PIPE, stderr=PIPE, env=env)
-    output, _ = await process.communicate()
+    code, output = await run("bash", "-ec", recipe, env={"FROM": source.url, "TO": target.url})
     await source.idle()
 
-    assert (process.returncode, b'"statusQueryGetUri"' in output) == (0, True)
+    assert (code, '"statusQueryGetUri"' in output) == (0, True)
     assert await _runtime_status(source, "one") == "Terminated"
     assert await _runtime_status(target, "one") == "Running"
 

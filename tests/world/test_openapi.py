@@ -21,8 +21,8 @@ from durable_host import Clock, Host, RealClock
 from E3_Monitor.monitoring_request import InvalidRequest, MonitoringRequest
 from sandbox.server import Sandbox
 from sandbox.twilio import TwilioStatus
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).parents[2]
 RECORDINGS = sorted((ROOT / "tests" / "golden" / "http").glob("*.json"))
 WEBHOOKS = "/runtime/webhooks/durabletask"
 # Of the recording program or of the sample's HttpStart, which takes GET too.

@@ -2,15 +2,14 @@
 
 import logging
 import re
-from pathlib import Path
 
 import pytest
 
 from durable_host import Clock, Host, RealClock
 from sandbox.server import Sandbox
 from sandbox.twilio import TwilioStatus
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).parents[2]
 REQUEST = {"repo": "octo/cat", "phone": "+14255550100"}
 
 

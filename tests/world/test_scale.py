@@ -2,11 +2,10 @@
 
 import math
 import re
-from pathlib import Path
 
 from E3_Monitor.monitoring_request import MonitoringRequest
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).parents[2]
 MONITORS = (10, 10_000, 1_000_000)
 SEGMENT = 160  # GSM 03.38 characters
 

@@ -16,10 +16,10 @@ from durable_host.http.webhooks import BASE
 from durable_host.hub.instances import put_start
 from durable_host.hub.records import Filter, Start
 from durable_host.hub.taskhub import TaskHub
-from tests.conftest import Handler
+from tests.conftest import Gate, Handler
 from tests.golden_app import GOLDEN_APP
 from tests.host.apps import ACTIVITY, ORCHESTRATOR, write_function, write_host_json
-from tests.host.conftest import CALLING_APP, Gate
+from tests.host.conftest import CALLING_APP
 from tests.host.disk import full_disk
 
 HOUR = timedelta(hours=1)

@@ -1,6 +1,5 @@
 import json
 import logging
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -10,8 +9,8 @@ from durable_host.dispatch.twilio_sms import masked, send
 from durable_host.errors import FunctionFailed
 from sandbox.server import Sandbox
 from sandbox.twilio import ACCOUNT_SID, AUTH_TOKEN
+from tests.conftest import Serve
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 PHONE = "+14255550167"
 BINDING = {
     "name": "message",
@@ -69,7 +68,7 @@ async def test_the_message_comes_before_the_binding_and_the_binding_before_host_
 
 
 async def test_every_option_reaches_twilio_under_its_name(
-    serve: Callable[[Handler], Awaitable[str]], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    serve: Serve, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     forms = []
 
@@ -159,7 +158,7 @@ async def test_what_twilio_refuses_is_told_by_its_code(sandbox: Sandbox) -> None
 
 
 async def test_an_answer_that_is_not_twilios_is_told_by_its_status(
-    serve: Callable[[Handler], Awaitable[str]], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    serve: Serve, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def elsewhere(request: web.Request) -> web.Response:
         return web.Response(status=302, headers={"Location": "http://localhost:1/"})

@@ -10,8 +10,8 @@ from durable_host import Host, SkipClock
 from durable_host.engine.check import Verdict
 from durable_host.host import replay_files
 from sandbox.server import Sandbox
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).parents[3]
 GOLDEN_APP = ROOT / "tests/fixture_apps/golden"
 HISTORY = "historyEvents"
 
@@ -109,20 +109,9 @@ def test_an_orchestrator_that_now_fails_early_is_told_with_its_error(app: Path, 
 @pytest.mark.parametrize(
     "recording",
     [
-        "e_continue_as_new",
-        "e_eternal",
-        "e_event_twice",
-        "e_fan_out",
-        "e_fan_out_fail",
-        "e_long_timer",
-        "e_race_event",
-        "e_race_loop_expired",
-        "e_retry_exhausted",
-        "e_sub_fail",
-        "monitor_fast_expiry",
-        "monitor_real_expiry",
-        "monitor_real_quiet_then_alert",
-        "status_running_and_terminate",
+        *("e_continue_as_new", "e_eternal", "e_event_twice", "e_fan_out", "e_fan_out_fail", "e_long_timer"),
+        *("e_race_event", "e_race_loop_expired", "e_retry_exhausted", "e_sub_fail", "monitor_fast_expiry"),
+        *("monitor_real_expiry", "monitor_real_quiet_then_alert", "status_running_and_terminate"),
         "suspend_resume",
     ],
 )

@@ -9,9 +9,10 @@ import pytest
 from aiohttp import ClientSession
 
 from durable_host import Host
+from tests.conftest import ROOT
 from tests.host.apps import HTTP, RETURN, write_function, write_host_json
 
-RECORDED = json.loads((Path(__file__).parents[2] / "data" / "admin-functions.json").read_text())
+RECORDED = json.loads((ROOT / "tests" / "data" / "admin-functions.json").read_text())
 CODE = "def main(**_): pass\n\n\ndef other(**_): pass\n"
 
 
@@ -127,12 +128,3 @@ async def test_a_disabled_function_says_so(root: Path, tmp_path: Path, monkeypat
         disabled = [each["name"] for each in await answer.json() if each["isDisabled"]]
 
     assert disabled == ["Echo"]
-
-
-async def test_beyond_this_machine_the_hubs_key_is_asked_for(root: Path, tmp_path: Path) -> None:
-    async with Host(root, hub=tmp_path / "hub.db", address="0.0.0.0") as host, ClientSession(host.url) as client:
-        async with client.get("/admin/functions") as answer:
-            assert (answer.status, await answer.read()) == (401, b"")
-            assert answer.headers["WWW-Authenticate"] == "Bearer"
-        async with client.get("/admin/functions", params={"code": host.hub.key}) as answer:
-            assert answer.status == 200

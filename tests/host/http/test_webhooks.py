@@ -1,10 +1,13 @@
+"""The durable HTTP API, but for what `test_golden` compares with recordings: statuses, routes, filters, errors."""
+
 import asyncio
 import base64
 import json
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import pytest
 from aiohttp import ClientSession
@@ -16,13 +19,25 @@ from durable_host.http.webhooks import BASE, RPC_BASE
 from durable_host.hub.records import Record
 from durable_host.hub.taskhub import TaskHub
 from durable_host.values import stamp
+from tests.conftest import in_real_time
 from tests.golden_app import GOLDEN_APP
 from tests.golden_replay import recording
-from tests.host.conftest import answered_status
-from tests.host.disk import full_disk
+from tests.raw_http import request, send
 
+START = f"{BASE}/orchestrators/T_Instant"
+JSON_BODY = "Content-Type: application/json"
 JSON = Any
 EVER = "createdTimeFrom=2000-01-01"
+
+
+# What the recorded engine takes as ids, and more of their kind.
+ODD_IDS = [
+    *("\r\n", "a\r\nX-Evil: 1", "a\0b", "\x1b[2J", "\t", "\x7f", "\u0085", "\u2028", "\u202e", "\ufeff"),
+    *("@", "#", "?", "\\", "a\\..\\b", "%", "%25", "%2e", "%00", "a?b=c#d", "&code=", "'", '"', "`", "$(x)"),
+    *("<script>", "{eventName}", "INSTANCEID", "; DROP TABLE instances", "%s%n", "{0}", "\U0001f600"),
+    "\U0010ffff",
+    *("a" * 257, "ü" * 257, "a" * 512, "CON", "nul.txt", "null", "0", "-1", "1e309", "NaN", "...", "~", "a b"),
+]
 
 
 def api(path: str) -> URL:
@@ -76,9 +91,9 @@ async def test_a_start_answers_with_urls_that_work(host: Host, client: ClientSes
 
 async def test_a_start_without_a_content_length_has_no_input(host: Host) -> None:
     # What `curl -X POST` sends. The engine stores "" and fails the instance; here it is a start like any other.
-    request = f"POST {BASE}/orchestrators/T_Instant/bare HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    data = f"POST {START}/bare HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
-    assert await answered_status(host, request.encode()) == 202
+    assert (await send(host.url, data.encode())).status == 202
 
     assert (await host.wait("bare"))["runtimeStatus"] == "Completed"
     assert host.instances.get("bare").input_text is None
@@ -105,36 +120,80 @@ async def test_a_body_with_a_byte_order_mark_is_json(host: Host, client: ClientS
     assert host.instances.get("mine").input_text == "{}"
 
 
-@pytest.mark.parametrize(
-    ("segment", "instance_id"),
-    [
-        ("a%20b", "a b"),
-        ("%C3%BC%F0%9F%98%80", "ü😀"),
-        ("a%23%3F%22%3C", 'a#?"<'),
-        ("a~!*()'b", "a~!*()'b"),
-        ("@a@b", "@a@b"),
-        ("UPPER", "UPPER"),
-        ("a%2Bb", "a b"),
-        ("a%252Db", "a-b"),
-        ("a.b..c", "a.b..c"),
-        ("%00", "\0"),
-        ("x" * 300, "x" * 300),
-    ],
-)
-async def test_an_odd_id_is_found_by_the_url_that_its_start_gave(
-    host: Host, client: ClientSession, segment: str, instance_id: str
-) -> None:
-    _, started, _ = await call(client, "POST", f"/orchestrators/T_Instant/{segment}", "{}")
+async def test_an_odd_id_never_breaks_out_of_a_header_and_is_found_again(host: Host) -> None:
+    expected = {"location", "retry-after", "content-type", "server", "content-length", "date", "connection"}
+    for instance_id in ODD_IDS:
+        started = await send(host.url, request("POST", f"{START}/{quote(quote(instance_id, safe=''))}", JSON_BODY))
+        assert (started.status, set(started.headers)) == (202, expected), instance_id
+        assert json.loads(started.body)["id"] == instance_id
 
-    assert started["id"] == instance_id
-    await host.wait(instance_id)
-    async with client.get(URL(started["statusQueryGetUri"], encoded=True)) as answer:
-        assert (answer.status, (await answer.json())["instanceId"]) == (200, instance_id)
+        target = started.headers["location"].removeprefix("http://localhost")
+        if re.search("%[0-9a-f]{2}", instance_id):
+            # Recorded: the engine encodes an id once and decodes it twice.
+            target = f"{BASE}/instances/{quote(quote(instance_id))}"
+        shown = await send(host.url, request("GET", target))
+        assert set(shown.headers) <= expected, instance_id
+        assert json.loads(shown.body)["instanceId"] == instance_id
+    async with ClientSession(host.url) as client, client.get(f"{BASE}/instances") as answer:
+        assert {each["instanceId"] for each in await answer.json()} == set(ODD_IDS)
 
 
-@pytest.mark.parametrize("path", ["T_Instant/a%2Fb", "T_Instant/a/b", "/a", "T_Instant/..", "T_Instant/%2E"])
-async def test_slashes_and_dots_are_no_ids(client: ClientSession, path: str) -> None:
-    assert (await call(client, "POST", f"/orchestrators/{path}"))[:2] == (404, None)
+@pytest.mark.parametrize("path", ["%2F", "a%2fb", "a/b", "a//b", "/", ".", "..", "%2E", "%2e%2e"])
+async def test_slashes_and_dots_are_no_ids(host: Host, path: str) -> None:
+    reply = await send(host.url, request("POST", f"{START}/{path}"))
+
+    assert (reply.status, reply.body) == (404, b"")
+
+
+async def test_texts_that_would_break_lines_stay_texts(host: Host) -> None:
+    texts = [
+        "a\r\nX-Evil: 1",
+        "\r\n\r\nHTTP/1.1 200 OK",
+        "\0",
+        "\x1b]0;x\x07",
+        "\u2028",
+        "ü",
+        "\U0001f600",
+        "a" * 7_000,
+    ]
+
+    for number, text in enumerate(texts):
+        instance_id = f"{number}"
+        await host.start("T_Wait", instance_id=instance_id)
+        target = f"{BASE}/instances/{instance_id}/terminate?reason={quote(text)}"
+        reply = await send(host.url, request("POST", target, f"X-Odd: {number}"))
+        assert (reply.status, "x-evil" in reply.headers, reply.body) == (202, False, b"")
+        assert (await host.wait(instance_id))["output"] == text
+
+
+TAKEN_JSON = [
+    *('"\\ud800"', '{"\\udfff": "\\ud800"}', '"\\u0000"', "1" * 4_000, "0." + "1" * 10_000, "1e309", "-1e99999"),
+    *("1e-99999", "-0", "[" * 500 + "]" * 500, '{"a":' * 499 + "[]" + "}" * 499, '"' + "[" * 600 + '"'),
+    '{"a":1,"a":2}',
+    *(json.dumps("x" * 1_000_000), json.dumps(["x"] * 100_000), json.dumps({str(n): n for n in range(10_000)})),
+]
+
+
+async def test_json_that_is_odd_goes_in_and_comes_out(host: Host) -> None:
+    for number, text in enumerate(TAKEN_JSON):
+        started = await send(host.url, request("POST", f"{START}/{number}", JSON_BODY, body=text.encode()))
+        assert (text[:40], started.status) == (text[:40], 202)
+        await host.wait(str(number))
+        await host.start("T_WaitEvent", instance_id=f"event {number}")
+        target = f"{BASE}/instances/event%20{number}/raiseEvent/Go"
+        raised = await send(host.url, request("POST", target, JSON_BODY, body=text.encode()))
+        assert (text[:40], raised.status) == (text[:40], 202)
+        await host.wait(f"event {number}")
+
+    # What one instance holds keeps nobody from reading it, or the others in the list.
+    query = "showHistory=true&showHistoryOutput=true"
+    async with ClientSession(host.url) as client:
+        for number in range(len(TAKEN_JSON)):
+            for instance_id in (str(number), f"event {number}"):
+                async with client.get(f"{BASE}/instances/{instance_id}?{query}") as answer:
+                    assert (answer.status, (await answer.json())["instanceId"]) == (200, instance_id)
+        async with client.get(f"{BASE}/instances") as answer:
+            assert len(await answer.json()) == 2 * len(TAKEN_JSON)
 
 
 # Start and wait.
@@ -192,7 +251,7 @@ async def test_without_both_times_a_start_does_not_wait(client: ClientSession, q
     assert (await call(client, "POST", f"/orchestrators/T_WaitEvent?{query}"))[0] == 202
 
 
-@pytest.mark.parametrize("clock_class", [RealClock])
+@in_real_time
 async def test_an_instance_that_is_purged_while_its_start_waits_is_not_found(
     host: Host, client: ClientSession
 ) -> None:
@@ -211,45 +270,6 @@ async def test_an_instance_that_is_purged_while_its_start_waits_is_not_found(
 
 
 # One instance.
-
-
-@pytest.mark.parametrize(
-    ("name", "query", "expected"),
-    [
-        ("T_WaitEvent", "", 202),
-        ("T_Instant", "", 200),
-        ("T_Raise", "", 200),
-        ("T_Raise", "returnInternalServerErrorOnFailure=true", 500),
-        ("T_Instant", "returnInternalServerErrorOnFailure=true", 200),
-    ],
-)
-async def test_a_status_is_202_while_the_instance_lives(
-    host: Host, client: ClientSession, name: str, query: str, expected: int
-) -> None:
-    await host.start(name, instance_id="mine")
-    await host.idle()
-
-    status, _, headers = await call(client, "GET", f"/instances/mine?{query}")
-
-    assert status == expected
-    if expected == 202:
-        assert headers["location"] == f"{host.url}{BASE}/instances/mine?{query}".rstrip("?")
-        assert headers["retry-after"] == "5"
-    else:
-        assert "location" not in headers
-
-
-async def test_a_status_shows_its_history_and_outputs_when_asked(host: Host, client: ClientSession) -> None:
-    await host.start("T_Hello", "x", "mine")
-    await host.wait("mine")
-
-    async def row(query: str) -> JSON:
-        _, shown, _ = await call(client, "GET", f"/instances/mine?{query}")
-        return shown.get("historyEvents", [None, None])[1]
-
-    assert await row("") is None
-    assert "Result" not in await row("showHistory=true")
-    assert (await row("showHistory=true&showHistoryOutput=true"))["Result"] == "x"
 
 
 async def test_a_pending_instance_shows_no_history(tmp_path: Path) -> None:
@@ -287,47 +307,6 @@ async def test_raising_an_event_checks_the_instance_then_the_kind_then_the_body(
     assert (await host.wait("live"))["output"] == ["NoneType", None]
 
 
-@pytest.mark.parametrize("verb", ["terminate", "suspend", "resume", "Terminate/"])
-async def test_what_is_sent_to_an_instance_is_404_for_unknown_and_410_for_finished_ones(
-    host: Host, client: ClientSession, verb: str
-) -> None:
-    await host.start("T_Instant", instance_id="over")
-    await host.wait("over")
-
-    assert (await call(client, "POST", f"/instances/nobody/{verb}"))[:2] == (404, None)
-    assert (await call(client, "POST", f"/instances/over/{verb}"))[:2] == (410, None)
-
-
-async def test_what_an_instances_status_forbids_is_told_in_the_engines_ways(
-    host: Host, client: ClientSession
-) -> None:
-    await host.start("T_WaitEvent", instance_id="live")
-    await host.idle()
-
-    status, error, _ = await call(client, "POST", "/instances/live/resume")
-    assert (status, error["ExceptionType"]) == (500, "System.InvalidOperationException")
-    status, error, _ = await call(client, "POST", "/instances/live/rewind")
-    assert (status, error[:39]) == (412, "This orchestration has status Running, ")
-    status, error, _ = await call(client, "DELETE", "/instances/live")
-    assert (status, error[:22]) == (412, "Only orchestrations in")
-    status, error, _ = await call(client, "POST", "/instances/live/restart?restartWithNewInstanceId=false")
-    assert (status, error["Message"][:23]) == (409, "A non-terminal instance")
-    status, error, _ = await call(client, "POST", "/orchestrators/T_Instant/live")
-    assert (status, list(error)) == (409, ["Message"])
-
-
-async def test_what_is_unknown_is_told_in_the_engines_ways(client: ClientSession) -> None:
-    status, error, _ = await call(client, "POST", "/instances/nobody/restart")
-    assert (status, error["ExceptionMessage"]) == (
-        400,
-        "No instance with ID 'nobody' was found. (Parameter 'instanceId')",
-    )
-    status, error, _ = await call(client, "POST", "/instances/nobody/rewind")
-    assert (status, error) == (404, 'No orchestration with instance ID "$nobody" found.')
-    for method in ("GET", "DELETE"):
-        assert (await call(client, method, "/instances/nobody"))[:2] == (404, None)
-
-
 async def test_a_restart_may_wait_as_a_start_may(host: Host, client: ClientSession) -> None:
     await host.start("T_Hello", "x", "mine")
     await host.wait("mine")
@@ -335,15 +314,6 @@ async def test_a_restart_may_wait_as_a_start_may(host: Host, client: ClientSessi
     status, output, _ = await call(client, "POST", "/instances/mine/restart?timeout=50&pollingInterval=1")
 
     assert (status, output) == (200, "x")
-
-
-async def test_a_rewind_is_accepted_for_a_failed_instance(host: Host, client: ClientSession) -> None:
-    await host.start("T_Rewind", instance_id="mine")
-    await host.wait("mine")
-
-    assert (await call(client, "POST", "/instances/mine/rewind?reason=again"))[:2] == (202, None)
-
-    assert (await host.wait("mine"))["runtimeStatus"] == "Completed"
 
 
 # Lists.
@@ -378,26 +348,6 @@ async def test_a_list_that_ends_with_a_page_has_no_further_one(client: ClientSes
     _, rows, headers = await call(client, "GET", "/instances?top=8")
 
     assert (len(rows), "x-ms-continuation-token" in headers) == (8, False)
-
-
-@pytest.mark.usefixtures("listed")
-@pytest.mark.parametrize(
-    ("query", "expected"),
-    [
-        ("runtimeStatus=Failed", ["a1", "a3", "a5"]),
-        ("runtimeStatus=3&instanceIdPrefix=a1", ["a1"]),
-        ("runtimeStatus=Bogus&instanceIdPrefix=b", ["b0"]),
-        ("instanceIdPrefix=c", []),
-        ("createdTimeFrom=2999-01-01", []),
-        ("createdTimeTo=2000-01-01T00:00:00Z", []),
-        ("createdTimeFrom=whenever&instanceIdPrefix=b", ["b0"]),
-        ("top=0", []),
-        ("top=abc&instanceIdPrefix=b", ["b0"]),
-        ("TOP=1&instanceidprefix=a", ["a0"]),
-    ],
-)
-async def test_a_list_holds_what_its_filters_say(client: ClientSession, query: str, expected: list[str]) -> None:
-    assert await ids(client, query) == expected
 
 
 @pytest.mark.usefixtures("listed")
@@ -502,14 +452,6 @@ async def test_a_purge_whose_end_cannot_be_read_purges_nothing(client: ClientSes
     assert len(await ids(client, "")) == 8
 
 
-@pytest.mark.parametrize("query", ["", "createdTimeFrom=", "createdTimeFrom=whenever"])
-async def test_a_purge_of_many_needs_a_start_of_its_window(client: ClientSession, query: str) -> None:
-    assert (await call(client, "DELETE", f"/instances?{query}"))[:2] == (
-        400,
-        "Please provide value for 'createdTimeFrom' parameter.",
-    )
-
-
 async def test_a_purges_window_compares_the_whole_instant(host: Host, client: ClientSession) -> None:
     await host.start("T_Instant", instance_id="mine")
     await host.wait("mine")
@@ -563,44 +505,6 @@ async def test_what_is_in_another_task_hub_is_answered_as_unknown(
     assert await ids(client, "") == ["mine"]
 
 
-@pytest.mark.parametrize("query", ["taskHub=testhubname", "taskHub=", "connection=storage", "code=wrong"])
-async def test_the_own_hub_is_named_in_any_letter_case(host: Host, client: ClientSession, query: str) -> None:
-    await host.start("T_WaitEvent", instance_id="mine")
-
-    assert (await call(client, "GET", f"/instances/mine?{query}"))[0] == 202
-
-
-async def test_an_unknown_connection_is_told(client: ClientSession) -> None:
-    status, error, _ = await call(client, "GET", "/instances/mine?connection=NoSuch")
-
-    assert status == 500
-    assert error["ExceptionMessage"] == "Unable to resolve the Azure Storage connection named 'NoSuch'."
-
-
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("GET", "/orchestrators/T_Instant"),
-        ("POST", "/orchestrators"),
-        ("POST", "/instances"),
-        ("PUT", "/instances/mine"),
-        ("OPTIONS", "/instances"),
-        ("GET", "/instances/mine/terminate"),
-        ("POST", "/instances/mine/explode"),
-        ("POST", "/instances/mine/raiseEvent/"),
-        ("GET", "/instances/mine/raiseEvent/Go"),
-        ("GET", "/instances//mine"),
-        ("POST", "/entities/counter/a"),
-        ("GET", ""),
-        ("GET", "/nothing"),
-    ],
-)
-async def test_a_wrong_verb_or_path_is_404_without_a_body(client: ClientSession, method: str, path: str) -> None:
-    status, body, headers = await call(client, method, path)
-
-    assert (status, body, headers["content-length"]) == (404, None, "0")
-
-
 @pytest.mark.parametrize("method", ["HEAD", "PATCH"])
 async def test_head_and_patch_are_no_verbs_of_the_api(client: ClientSession, method: str) -> None:
     status, body, headers = await call(client, method, "/instances")
@@ -624,15 +528,6 @@ async def test_answers_are_compact_json_with_non_ascii_as_it_is(host: Host, clie
 
     assert answer.headers["Content-Type"] == "application/json; charset=utf-8"
     assert '"output":"ü😀"' in text
-
-
-async def test_a_hub_that_cannot_be_written_is_a_503_that_says_so(host: Host, client: ClientSession) -> None:
-    with full_disk(host.hub.path):
-        status, error, _ = await call(client, "POST", "/orchestrators/T_Instant", json.dumps("x" * 1_000_000))
-
-    assert status == 503
-    assert error["Message"].startswith("The task hub cannot be written (")
-    assert await ids(client, "") == []
 
 
 # The client binding.

@@ -1,3 +1,5 @@
+"""Operations on instances, but for what `test_golden` replays: events, restarts, rewinds, purges of one."""
+
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -11,7 +13,6 @@ from durable_host.errors import InstanceExists, InstanceFinished, InstanceNotFou
 from durable_host.hub.records import Filter, Record
 from durable_host.hub.taskhub import TaskHub
 from tests.golden_app import GOLDEN_APP
-from tests.host.apps import ACTIVITY, ORCHESTRATOR, write_function
 
 Operation = Callable[[Host, str], Awaitable[object]]
 OPERATIONS: dict[str, Operation] = {
@@ -103,25 +104,6 @@ async def test_what_is_sent_to_a_finished_instance_is_refused(
         await operation(host, "over")
 
 
-async def test_an_event_reaches_the_instance_that_waits_for_it(host: Host) -> None:
-    instance_id = await host.start("T_WaitEvent")
-
-    await host.raise_event(instance_id, "Go", {"a": [1, None]})
-
-    assert (await host.wait(instance_id))["output"] == ["dict", {"a": [1, None]}]
-
-
-@pytest.mark.parametrize("reason", ["enough", None])
-async def test_a_terminated_instance_shows_the_reason(host: Host, reason: str | None) -> None:
-    instance_id = await host.start("T_WaitEvent")
-    await host.idle()
-
-    await host.terminate(instance_id, reason)
-
-    status = await host.wait(instance_id)
-    assert (status["runtimeStatus"], status["output"]) == ("Terminated", reason)
-
-
 async def test_an_instance_is_suspended_once_and_resumed_once(host: Host) -> None:
     instance_id = await host.start("T_WaitEvent")
     await host.idle()
@@ -143,18 +125,6 @@ async def test_an_instance_is_suspended_once_and_resumed_once(host: Host) -> Non
     )
 
 
-async def test_an_event_for_a_suspended_instance_is_kept_until_it_is_resumed(host: Host) -> None:
-    instance_id = await host.start("T_WaitEvent")
-    await host.suspend(instance_id)
-    await host.idle()
-
-    await host.raise_event(instance_id, "Go", 1)
-    assert await status_of(host, instance_id) == "Suspended"
-    await host.resume(instance_id)
-
-    assert (await host.wait(instance_id))["output"] == ["int", 1]
-
-
 async def test_a_timer_of_a_suspended_instance_goes_on_and_takes_effect_on_resume(host: Host) -> None:
     instance_id = await host.start("T_Wait")
     await host.suspend(instance_id)
@@ -167,17 +137,6 @@ async def test_a_timer_of_a_suspended_instance_goes_on_and_takes_effect_on_resum
 
 
 # Restart.
-
-
-async def test_a_restart_runs_the_same_with_the_same_input_under_a_new_id(host: Host) -> None:
-    old = await host.start("T_WaitEvent", {"a": 1})
-
-    new = await host.instances.restart(old, "new")
-
-    assert new == "new"
-    assert await status_of(host, new) == "Running"
-    first, second = host.instances.get(old), host.instances.get(new)
-    assert (first.name, first.input_text, first.status) == (second.name, second.input_text, second.status)
 
 
 async def test_a_restart_under_the_same_id_replaces_a_finished_instance_only(host: Host) -> None:
@@ -210,47 +169,6 @@ async def test_an_unknown_instance_cannot_be_restarted(host: Host) -> None:
 # Rewind.
 
 
-async def test_a_rewound_instance_calls_its_failed_activity_again_and_goes_on(host: Host) -> None:
-    instance_id = await host.start("T_Rewind")
-    assert (await host.wait(instance_id))["runtimeStatus"] == "Failed"
-
-    await host.instances.rewind(instance_id, "again")
-
-    status = await host.wait(instance_id)
-    assert (status["runtimeStatus"], status["output"]) == ("Completed", "ok on attempt 2")
-    types = [event["EventType"] for event in host.instances.history(instance_id)]
-    # The call, its failure and the end have become GenericEvents (17); another one has carried the reason.
-    assert types == [12, 0, 17, 13, 12, 17, 17, 13, 12, 17, 4, 13, 12, 5, 1, 13]
-    assert "again" in [event.get("Data") for event in host.instances.history(instance_id)]
-
-
-async def test_an_instance_that_raised_by_itself_fails_again_when_rewound(host: Host) -> None:
-    instance_id = await host.start("T_Raise")
-    await host.wait(instance_id)
-
-    await host.instances.rewind(instance_id, None)
-
-    assert (await host.wait(instance_id))["runtimeStatus"] == "Failed"
-
-
-async def test_a_rewound_parent_goes_on_with_its_rewound_child(tmp_path: Path) -> None:
-    code = "import azure.durable_functions as df\n\ndef run(context):\n    return (yield {})\n\n"
-    code += "main = df.Orchestrator.create(run)\n"
-    parent = 'context.call_sub_orchestrator("Child", None, "child")'
-    write_function(tmp_path, "Parent", code.format(parent), ORCHESTRATOR)
-    write_function(tmp_path, "Child", code.format('context.call_activity("Flaky")'), ORCHESTRATOR)
-    flaky = "calls = []\n\ndef main(value):\n    calls.append(1)\n    return 1 // (len(calls) - 1)\n"
-    write_function(tmp_path, "Flaky", flaky, ACTIVITY)
-    async with Host(tmp_path, hub=tmp_path / "hub.db") as host:
-        instance_id = await host.start("Parent")
-        assert (await host.wait(instance_id))["runtimeStatus"] == "Failed"
-
-        await host.instances.rewind(instance_id, None)
-
-        assert (await host.wait(instance_id))["output"] == 1
-        assert (await host.wait("child"))["output"] == 1
-
-
 async def test_only_a_failed_instance_can_be_rewound(host: Host) -> None:
     with pytest.raises(InstanceNotFound) as unknown:
         await host.instances.rewind("nobody", None)
@@ -266,18 +184,6 @@ async def test_only_a_failed_instance_can_be_rewound(host: Host) -> None:
 
 
 # Purge.
-
-
-async def test_a_purged_instance_is_gone(host: Host) -> None:
-    instance_id = await host.start("T_Hello", "x")
-    await host.wait(instance_id)
-
-    await host.purge(instance_id)
-
-    assert await host.status(instance_id) is None
-    assert host.instances.history(instance_id) == []
-    with pytest.raises(InstanceNotFound):
-        await host.purge(instance_id)
 
 
 async def test_a_live_instance_is_not_purged(host: Host) -> None:

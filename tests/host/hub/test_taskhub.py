@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,7 +11,6 @@ import pytest
 
 from durable_host.engine.episode import ActivityCall, Decision, Generation, Instance
 from durable_host.engine.events import Parent, Status
-from durable_host.errors import HubError
 from durable_host.hub.records import Activity, Filter, Record, WorkItem
 from durable_host.hub.taskhub import TaskHub
 from tests.host.disk import full_disk
@@ -64,95 +63,6 @@ def due(hub: TaskHub, now: datetime, limit: int = 32) -> list[tuple[str, list[st
 
 def ids(records: list[Record]) -> list[str]:
     return [record.id for record in records]
-
-
-# The file.
-
-
-def test_a_hub_is_made_where_there_is_none_with_its_folders(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "folder" / "hub.db"
-
-    with TaskHub(path) as hub:
-        assert hub.page(EVERYTHING, "", 10) == []
-
-    assert path.exists()
-
-
-def test_each_hub_has_a_key_of_its_own_and_keeps_it(tmp_path: Path) -> None:
-    with TaskHub(tmp_path / "one.db") as hub:
-        key = hub.key
-
-    with TaskHub(tmp_path / "one.db") as hub, TaskHub(tmp_path / "other.db") as other:
-        assert hub.key == key
-        assert len(key) > 20
-        assert other.key != key
-
-
-def test_a_second_host_on_a_hub_is_refused_and_may_have_it_afterwards(path: Path) -> None:
-    with TaskHub(path):
-        with pytest.raises(HubError) as refusal:
-            TaskHub(path)
-        assert str(refusal.value) == (
-            f"{path}: another host has this task hub open; stop it, or choose another with --hub."
-        )
-
-    with TaskHub(path):
-        pass
-
-
-def test_a_file_of_another_program_is_refused_and_left_as_it_is(path: Path) -> None:
-    with closing(sqlite3.connect(path)) as db:
-        db.execute("CREATE TABLE notes (text)")
-    before = path.read_bytes()
-
-    with pytest.raises(HubError, match=r"hub\.db: is an SQLite file, but no task hub; choose another"):
-        TaskHub(path)
-
-    assert path.read_bytes() == before
-    assert list(path.parent.iterdir()) == [path]
-
-
-def test_a_hub_of_a_newer_host_is_refused_and_left_as_it_is(path: Path) -> None:
-    with TaskHub(path):
-        pass
-    with closing(sqlite3.connect(path)) as db:
-        db.execute("PRAGMA user_version=99")
-    before = path.read_bytes()
-
-    with pytest.raises(HubError, match=r"was written by a newer version of this host \(hub version 99, this one"):
-        TaskHub(path)
-
-    assert path.read_bytes() == before
-
-
-@pytest.mark.parametrize("damage", ["text", "inside"])
-def test_a_file_that_is_no_database_or_a_damaged_one_is_refused_and_left_as_it_is(path: Path, damage: str) -> None:
-    with TaskHub(path):
-        pass
-    good = path.read_bytes()
-    path.write_bytes(b"notes " * 1000 if damage == "text" else good[:100] + b"\xff" * 4000 + good[4100:])
-    before = path.read_bytes()
-
-    with pytest.raises(HubError, match=r"is no SQLite file, or a damaged one; move it away, or choose another"):
-        TaskHub(path)
-
-    assert path.read_bytes() == before
-
-
-def test_a_path_that_leads_nowhere_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-
-    for path in (tmp_path, tmp_path / "file" / "hub.db"):
-        with pytest.raises(HubError, match=r": cannot be opened \(.+\); choose another with --hub\.$"):
-            TaskHub(path)
-
-
-def test_a_disk_that_is_full_from_the_start_is_told(path: Path) -> None:
-    with full_disk(path), pytest.raises(HubError) as refusal:
-        TaskHub(path)
-
-    assert str(refusal.value).startswith(f"{path}: cannot be used (")
-    assert "free the disk" in str(refusal.value)
 
 
 # Transactions.

@@ -1,20 +1,28 @@
-"""`python -m durable_host` in a process of its own, with limits on it, and what it printed."""
+"""Programs in processes of their own: hosts and sandboxes that serve, others that end, and what they all print."""
 
 import asyncio
+import json
 import os
 import re
 import signal
 import sys
-from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Callable, Sequence
+from asyncio.subprocess import PIPE, STDOUT, Process
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
-ROOT = Path(__file__).parents[2]
+from aiohttp import ClientSession
+
+from durable_host.http.webhooks import BASE
+from tests.conftest import ROOT
+
+# The last line that each prints before it waits for requests.
+SERVES = {"durable_host": b"Dashboard:", "sandbox": b"Ctrl+C"}
 
 
 class Running:
-    """A host that serves."""
+    """A program that serves."""
 
     def __init__(self, process: Process, url: str, printed: list[str], came: asyncio.Condition) -> None:
         self.process = process
@@ -37,6 +45,21 @@ class Running:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) / 1024
 
+    async def start(self, name: str, instance_id: str, value: Any = None) -> None:
+        """Start an instance. The SDK's orchestrators expect a string that holds JSON, as its client sends it."""
+        url = f"{self.url}{BASE}/orchestrators/{name}/{instance_id}"
+        async with ClientSession() as client, client.post(url, json=json.dumps(value)) as answer:
+            assert answer.status == 202
+
+    async def ended(self, instance_id: str) -> Any:
+        """An instance's status once it has ended."""
+        async with ClientSession() as client:
+            while True:
+                async with client.get(f"{self.url}{BASE}/instances/{instance_id}") as answer:
+                    if answer.status != 202:
+                        return await answer.json()
+                await asyncio.sleep(0.02)  # noqa: TID251 - Another process's instance cannot be awaited.
+
     async def end(self, by: signal.Signals = signal.SIGINT, timeout_s: float = 30) -> int:
         """Send the signal; the exit code."""
         self.process.send_signal(by)
@@ -44,8 +67,23 @@ class Running:
             return await self.process.wait()
 
 
-async def launch(*arguments: str | Path, limit: Callable[[], None] | None = None) -> Process:
-    """Start it; `limit` runs in the new process before Python does."""
+@asynccontextmanager
+async def running(
+    *arguments: str | Path,
+    program: str = "durable_host",
+    port: int | None = 0,
+    python: Sequence[str] = (),
+    cwd: Path = ROOT,
+    env: Mapping[str, str] | None = None,
+    limit: Callable[[], None] | None = None,
+) -> AsyncIterator[Running]:
+    """A program once it serves, on a free port unless told otherwise; killed if it still runs in the end.
+
+    Args:
+        port: None for the one that the app's settings name.
+        python: options of the interpreter's.
+        limit: runs in the new process before Python does.
+    """
 
     def prepare() -> None:
         # Tests that run in the background of a shell ignore SIGINT, and a child would inherit that.
@@ -53,21 +91,16 @@ async def launch(*arguments: str | Path, limit: Callable[[], None] | None = None
         if limit is not None:
             limit()
 
-    return await asyncio.create_subprocess_exec(
+    at = () if port is None else ("--port", str(port))
+    process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "durable_host", *map(str, arguments)),
-        cwd=ROOT,
+        *(*python, "-m", program, *at, *map(str, arguments)),
+        cwd=cwd,
         stdout=PIPE,
         stderr=PIPE,
-        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        env={**os.environ, "NO_PROXY": "localhost,127.0.0.1", "PYTHONUNBUFFERED": "1", **(env or {})},
         preexec_fn=prepare,
     )
-
-
-@asynccontextmanager
-async def running(*arguments: str | Path, limit: Callable[[], None] | None = None) -> AsyncIterator[Running]:
-    """A host on a free port, once it serves; killed if it still runs in the end."""
-    process = await launch("--port", "0", *arguments, limit=limit)
     assert process.stdout is not None
     assert process.stderr is not None
     printed: list[str] = []
@@ -79,7 +112,7 @@ async def running(*arguments: str | Path, limit: Callable[[], None] | None = Non
             async with came:
                 printed.append(line.decode())
                 came.notify_all()
-            if line.startswith(b"Dashboard:"):
+            if line.startswith(SERVES[program]):
                 serves.set()
         serves.set()
 
@@ -87,7 +120,7 @@ async def running(*arguments: str | Path, limit: Callable[[], None] | None = Non
     try:
         async with asyncio.timeout(50):
             await serves.wait()
-        found = re.search(r"Dashboard: (http://localhost:\d+)/", "".join(printed))
+        found = re.search(r"(?:Dashboard:|Page) +(http://localhost:\d+)/", "".join(printed))
         assert found is not None, "".join(printed)
         yield Running(process, found[1], printed, came)
     finally:
@@ -95,6 +128,16 @@ async def running(*arguments: str | Path, limit: Callable[[], None] | None = Non
             process.kill()
         await process.wait()
         await asyncio.gather(*readers)
+
+
+async def run(*command: str | Path, cwd: Path = ROOT, env: Mapping[str, str] | None = None) -> tuple[int, str]:
+    """Exit code and output of a program that ends by itself, its errors among the output."""
+    process = await asyncio.create_subprocess_exec(
+        *map(str, command), cwd=cwd, stdout=PIPE, stderr=STDOUT, env={**os.environ, **(env or {})}
+    )
+    output, _ = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, output.decode()
 
 
 _MAINS = """
