@@ -105,9 +105,8 @@ def _wrong(hub: Path, started: list[str]) -> int:
     """How many instances are not as they must be, counting each once."""
     wrong = 0
     with TaskHub(hub) as opened:
-        waiting = {
-            item.instance_id: len(item.messages) for item in opened.due(datetime.now(UTC) + FAR, 2 * SLEEPING)
-        }
+        far = datetime.now(UTC) + FAR
+        waiting = {each: len(opened.messages(each, far)) for each in opened.waiting(far)}
         completed = set(opened.ids(Filter(statuses=(Status.Completed,))))
         due = set(opened.ids(Filter(prefix=DUE_PREFIX, statuses=tuple(Status))))
         wrong += DUE - len(due)

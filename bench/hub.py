@@ -63,9 +63,8 @@ async def _sleeper(folder: Path) -> tuple[Record, list[str], str]:
         async with Host(ROOT, hub=folder / "one.db") as host:
             instance_id = await host.start("E3_Monitor", _REQUEST)
             await host.idle()
-            (item,) = host.hub.due(datetime.now(UTC) + FAR, 1)
-            ((_, _, event),) = item.messages
-            return host.instances.get(instance_id), host.hub.history(instance_id), event
+            (message,) = host.hub.messages(instance_id, datetime.now(UTC) + FAR)
+            return host.instances.get(instance_id), host.hub.history(instance_id), message.event
 
 
 def fill(path: Path) -> None:

@@ -20,7 +20,7 @@ from aiohttp import ClientSession, TCPConnector
 from bench.client import MONITOR_REQUEST
 from bench.processes import ROOT
 from durable_host import Host
-from durable_host.console import show_logs
+from durable_host.console import Console
 from sandbox.server import Sandbox
 
 APP = ROOT / "bench" / "app"
@@ -48,7 +48,7 @@ def main() -> None:
     command.add_argument("hub", type=Path)
     options = parser.parse_args()
     if options.console:
-        show_logs(open(os.devnull, "w"), verbose=False)  # noqa: SIM115  Open as long as the process runs.
+        Console(open(os.devnull, "w"), is_verbose=False)  # noqa: SIM115  Open as long as the process runs.
     else:
         logging.disable(logging.INFO)
     match options.command:

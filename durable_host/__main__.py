@@ -4,24 +4,21 @@ Not here: what is served (`host`) and how it is shown (`console`).
 """
 
 import argparse
-import asyncio
 import os
+import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from durable_host.clock import RealClock, SkipClock
-from durable_host.console import functions_text, sample_calls, show_logs
-from durable_host.engine.check import Verdict
+from durable_host.dispatch.spawning import spawn
 from durable_host.errors import HostError
-from durable_host.functions.settings import read_settings
-from durable_host.host import Host, reason, replay_files
-from durable_host.stopping import stop_on_signal
 
 if TYPE_CHECKING:
+    import asyncio
+
+    from durable_host.clock import Clock
     from sandbox.server import Sandbox
 
 _EXAMPLES = """\
@@ -43,18 +40,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     root = Path(options.script_root).resolve()
     if options.command == "replay":
-        return _replay(root, [Path(file).resolve() for file in options.files])
-    hub = options.hub and Path(options.hub).resolve()
-    show_logs(_own(sys.stdout), options.verbose)
-    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # What the app prints comes in order.
+        return _replay(root, [Path(file).resolve() for file in options.files], options.python)
     try:
         if not root.is_dir():
             raise HostError(f"{root} is not a folder. Name the app's folder with --script-root.")
-        os.chdir(root)
-        asyncio.run(_serve(options, root, hub))
+        # Early: it imports the SDK while this process imports the host.
+        worker = spawn(root, options.python)
+        return _run(options, root, worker)
     except (HostError, OSError) as error:
         print(f"durable_host: {error}", file=sys.stderr)
         return 1
+
+
+def _run(options: argparse.Namespace, root: Path, worker: "subprocess.Popen[bytes]") -> int:
+    import asyncio
+
+    from durable_host.console import Console
+
+    hub = options.hub and Path(options.hub).resolve()
+    console = Console(_own(sys.stdout), options.verbose)
+    try:
+        os.chdir(root)
+        asyncio.run(_serve(options, root, hub, worker))
+    finally:
+        worker.kill()
+        console.close()
     return 0
 
 
@@ -78,6 +88,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PORT",
         help="serve stand-ins for the services that the app calls, on port 7072 or this one",
     )
+    parser.add_argument(
+        "--python",
+        metavar="PATH",
+        help="the app's own Python, 3.11 or newer (default: the one that runs this)",
+    )
     parser.add_argument("--verbose", action="store_true", help="log in detail")
     commands = parser.add_subparsers(dest="command", metavar="replay")
     command = commands.add_parser("replay", help="run saved histories through today's orchestrator code")
@@ -85,12 +100,18 @@ def _parser() -> argparse.ArgumentParser:
         "files", nargs="+", metavar="FILE", help="what a status request with showHistory answered"
     )
     command.add_argument("--script-root", default=argparse.SUPPRESS, help="the app's folder (default: this one)")
+    command.add_argument("--python", metavar="PATH", default=argparse.SUPPRESS, help="the app's own interpreter")
     return parser
 
 
-def _replay(root: Path, files: Sequence[Path]) -> int:
+def _replay(root: Path, files: Sequence[Path], python: str | None) -> int:
+    import asyncio
+
+    from durable_host.engine.check import Verdict
+    from durable_host.host import replay_files
+
     try:
-        outcomes = replay_files(root, files)
+        outcomes = asyncio.run(replay_files(root, files, python))
     except HostError as error:
         print(f"durable_host: {error}", file=sys.stderr)
         return 1
@@ -106,20 +127,34 @@ def _port(text: str) -> int:
     return port
 
 
-async def _serve(options: argparse.Namespace, root: Path, hub: Path | None) -> None:
-    stopped = stop_on_signal()
+async def _serve(
+    options: argparse.Namespace, root: Path, hub: Path | None, worker: "subprocess.Popen[bytes]"
+) -> None:
+    import asyncio
+    from datetime import timedelta
+
+    from durable_host.clock import RealClock, SkipClock
+    from durable_host.console import functions_text, sample_calls
+    from durable_host.functions.settings import read_settings
+    from durable_host.host import Host
+
+    stopped = _stop_on_signal()
     settings = read_settings(root)
     port = next(port for port in (options.port, settings.http_port, 7071) if port is not None)
+    clock = SkipClock() if options.skip_time else RealClock()
     async with AsyncExitStack() as stack:
-        sandbox = None if options.sandbox is None else await _start_sandbox(stack, options.sandbox)
+        sandbox = None if options.sandbox is None else await _start_sandbox(stack, options.sandbox, clock)
         host = await stack.enter_async_context(
             Host(
                 root,
                 hub=hub,
-                clock=SkipClock() if options.skip_time else RealClock(),
+                clock=clock,
                 address=options.address or settings.http_address or "127.0.0.1",
                 port=port,
+                python=options.python,
+                process=worker,
                 sandbox_url=sandbox.url if sandbox else None,
+                is_verbose=options.verbose,
             )
         )
         lines = ["durable_host: Azure Durable Functions on this machine, without Azure", *settings.warnings]
@@ -143,12 +178,26 @@ async def _serve(options: argparse.Namespace, root: Path, hub: Path | None) -> N
             await running
 
 
-async def _start_sandbox(stack: AsyncExitStack, port: int) -> "Sandbox":
+def _stop_on_signal() -> "asyncio.Event":
+    """An event that Ctrl+C sets."""
+    import asyncio
+    import signal
+
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for each in (signal.SIGINT, signal.SIGTERM):
+        # Not by the loop, which has no such thing on Windows.
+        signal.signal(each, lambda *_: loop.call_soon_threadsafe(stopped.set))
+    return stopped
+
+
+async def _start_sandbox(stack: AsyncExitStack, port: int, clock: "Clock") -> "Sandbox":
     """Start the sandbox, and point the app at it."""
+    from durable_host.host import reason
     from sandbox.server import DEFAULT_ADDRESS, Sandbox  # It lies beside this host, and is not there without it.
 
     try:
-        sandbox = await stack.enter_async_context(Sandbox(port=port))
+        sandbox = await stack.enter_async_context(Sandbox(port=port, now=clock.now))
     except OSError as error:
         raise HostError(
             f"Port {port} is unavailable on {DEFAULT_ADDRESS} ({reason(error)}), and the sandbox needs it. Close "

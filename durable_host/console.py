@@ -6,26 +6,61 @@ Source: azure-functions-core-tools 4.14.0, DisplayFunctionsInfoUtilities and Col
 
 import logging
 import os
+import queue
 import re
+import threading
+from contextlib import suppress
 from datetime import UTC, datetime
+from logging.handlers import QueueHandler, QueueListener
 from typing import TextIO
 
 from durable_host.errors import one_line
 from durable_host.functions.triggers import FunctionApp
 
 _COLOURS = {logging.DEBUG: "32", logging.INFO: "36", logging.WARNING: "33", logging.ERROR: "31"}
-# Libraries that speak of each request, or of what holds numbers and tokens.
-_QUIET = ("asyncio", "aiohttp", "azure", "urllib3", "opentelemetry")
+_MOST = 10_000  # Records.
+_LAST_S = 1.0
+# Libraries that speak of each request.
+_QUIET = ("asyncio", "aiohttp")
 
 
-def show_logs(stream: TextIO, verbose: bool) -> None:
-    """Send the app's and the host's logs to `stream`, from Information up, with `verbose` from Debug up."""
-    handler = logging.StreamHandler(stream)
-    is_coloured = stream.isatty() and "NO_COLOR" not in os.environ
-    handler.setFormatter(_Lines(is_coloured))
-    logging.basicConfig(handlers=[handler], level=logging.DEBUG if verbose else logging.INFO, force=True)
-    for name in _QUIET:
-        logging.getLogger(name).setLevel(logging.WARNING)
+class Console:
+    """The logs of the app and the host on a stream, from Information up, with `is_verbose` from Debug up.
+
+    A thread writes them, so that a stream that nobody reads holds up nothing: what it does not take is dropped.
+    """
+
+    def __init__(self, stream: TextIO, is_verbose: bool) -> None:
+        shown = logging.StreamHandler(stream)
+        is_coloured = stream.isatty() and "NO_COLOR" not in os.environ
+        shown.setFormatter(_Lines(is_coloured))
+        records: queue.Queue[logging.LogRecord] = queue.Queue(_MOST)
+        queued = _Queued(records)
+        logging.basicConfig(handlers=[queued], level=logging.DEBUG if is_verbose else logging.INFO, force=True)
+        for name in _QUIET:
+            logging.getLogger(name).setLevel(logging.WARNING)
+        self._listener = QueueListener(records, shown)
+        self._listener.start()
+
+    def close(self) -> None:
+        """Write what has been logged, as far as the stream takes it within a second."""
+        ending = threading.Thread(target=self._listener.stop, daemon=True)
+        ending.start()
+        ending.join(_LAST_S)
+
+
+class _Queued(QueueHandler):
+    """Hands records to the thread that writes them."""
+
+    def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
+        """As it is: the thread formats it."""
+        record.msg, record.args = record.getMessage(), None  # Now, as what it names may change.
+        return record
+
+    def enqueue(self, record: logging.LogRecord) -> None:
+        """Drop it when the stream has not taken thousands before it."""
+        with suppress(queue.Full):
+            self.queue.put_nowait(record)
 
 
 def functions_text(app: FunctionApp, url: str, verbose: bool) -> str:

@@ -7,33 +7,34 @@ import asyncio
 import json
 import os
 import socket
+import subprocess
 from collections.abc import Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import AsyncExitStack, ExitStack
+from concurrent.futures import Executor
+from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Self
 
-from durable_host.clock import Clock, RealClock
+from durable_host.clock import Clock, RealClock, SkipClock
 from durable_host.dispatch.activities import Activities
 from durable_host.dispatch.dispatcher import Dispatcher, OnEpisode
-from durable_host.dispatch.watchdog import Watchdog
+from durable_host.dispatch.drivers import Driver, Inline, Process, Thread
 from durable_host.dispatch.workers import OUTPUTS, Worker
-from durable_host.engine.check import RunOrchestrator, Verdict, read_histories, replay
+from durable_host.engine.check import Verdict, replay
 from durable_host.engine.registry import Options, Registry, missing_function
 from durable_host.errors import AppError, HostError, InstanceNotFound, ProtocolError
-from durable_host.functions.settings import environment, read_settings, thread_count
+from durable_host.functions.settings import environment, read_settings
 from durable_host.functions.triggers import FunctionApp, read_app
 from durable_host.http.clock_api import ClockApi
 from durable_host.http.server import Server
 from durable_host.http.status_json import status_json
-from durable_host.http.webhooks import Webhooks
+from durable_host.http.webhooks import RPC_BASE, Webhooks
 from durable_host.hub.instances import Instances
 from durable_host.hub.taskhub import TaskHub
 from durable_host.hub.writer import Writer
 from durable_host.values import JSON, compact
-from durable_host.worker import sdk
+from durable_host.worker.protocol import ClientCall, Init, Reply
 
 
 class Host:
@@ -41,13 +42,20 @@ class Host:
 
     Args:
         script_root: the app's folder, with host.json and the functions.
-        hub: the task hub's file; by default `.durable_host/NAME.db` in the app's folder.
+        hub: the task hub's file; by default `.durable_host/NAME.db` in the app's folder, NAME.sandbox.db beside a
+            sandbox.
         clock: RealClock, or SkipClock to jump over every wait; a hub's skipped time is taken up again.
         port: 0 takes a free one.
         on_episode: told of each episode: instance id, function name, context, and the answer or failure.
-        executor: where synchronous activities and HTTP functions run; by default a thread pool of its own.
-        watchdog: names the functions that run for long; by default after 30 s.
+        executor: where synchronous activities and HTTP functions run; all else of the app then runs in this event
+            loop, so that things happen in one order.
+        in_process: the app runs in a thread of this process, where fixtures, fakes and a debugger reach it.
+        python: the interpreter for the app's process, which has its requirements; by default this one.
+        process: the app's process, if it was spawned early.
+        slow_s: after so many seconds a function that still runs is named.
         receive_s: how long a caller may take to send the head of a request, and again its body.
+        may_skip: POST /durable-host/clock moves the clock; beside a sandbox, and with a SkipClock, it always does.
+        is_verbose: the app's log records from DEBUG on are told.
         sandbox_url: where stand-ins for what the app calls have a page; the dashboard shows it in a frame.
     Raises: AppError, HubError, or HostError when the port is taken; nothing is started then.
 
@@ -55,7 +63,6 @@ class Host:
     """
 
     url: str
-    app: FunctionApp
     worker: Worker
     instances: Instances
 
@@ -69,9 +76,14 @@ class Host:
         port: int = 0,
         on_episode: OnEpisode | None = None,
         executor: Executor | None = None,
-        watchdog: Watchdog | None = None,
+        in_process: bool = False,
+        python: str | None = None,
+        process: "subprocess.Popen[bytes] | None" = None,
+        slow_s: float = 30,
         receive_s: float = 7,
         sandbox_url: str | None = None,
+        may_skip: bool = False,
+        is_verbose: bool = False,
     ) -> None:
         self._root = Path(script_root).resolve()
         self._hub_path = hub and Path(hub)
@@ -80,9 +92,14 @@ class Host:
         self._port = port
         self._on_episode = on_episode
         self._executor = executor
-        self._watchdog = watchdog
+        self._in_process = in_process
+        self._python = python
+        self._process = process
+        self._slow_s = slow_s
+        self._is_verbose = is_verbose
         self._receive_s = receive_s
         self._sandbox_url = sandbox_url
+        self._may_skip = may_skip or sandbox_url is not None or isinstance(self.clock, SkipClock)
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -102,35 +119,55 @@ class Host:
         port: int = listener.getsockname()[1]
         self.url = f"http://localhost:{port}"
         rpc_address = "127.0.0.1" if self._address in ("0.0.0.0", "localhost") else self._address
-        rpc_host = f"[{rpc_address}]" if ":" in rpc_address else rpc_address
+        rpc_origin = f"http://{f'[{rpc_address}]' if ':' in rpc_address else rpc_address}:{port}"
         stack.enter_context(environment(self._root, settings, port))
-        stack.callback(sdk.quiet_warnings())
         app = read_app(self._root, OUTPUTS)
-        pool = self._executor or ThreadPoolExecutor(thread_count(), thread_name_prefix="function")
-        stack.callback(pool.shutdown, wait=False, cancel_futures=True)
-        watchdog = stack.enter_context(self._watchdog or Watchdog())
-        self.worker = worker = Worker(app, self.clock, pool, lambda: self.client_binding(), watchdog)
-        stack.callback(worker.unload)
-        self.app = worker.app
-        stack.callback(sdk.speed_up_replay())
-        stack.push_async_callback(sdk.close_session)
-        self.hub = stack.enter_context(
-            TaskHub(self._hub_path or self._root / ".durable_host" / f"{app.durable.hub_name}.db")
-        )
+        # What was started with stand-ins for the world must never go on in the world itself.
+        name = app.durable.hub_name + (".sandbox" if self._sandbox_url else "")
+        path = self._hub_path or self._root / ".durable_host" / f"{name}.db"
+        self.hub = stack.enter_context(TaskHub(path))
         self.clock.skipped = max(self.clock.skipped, self.hub.skipped)
         writer = Writer(self.hub, self.clock)
         self.instances = Instances(writer, self.clock, app.durable.replaces_live, app.durable.default_version)
         webhooks = Webhooks(self.instances, self.clock, app.durable, self.hub.key)
-        self.client_binding = partial(webhooks.client_binding, self.url, f"http://{rpc_host}:{port}")
-        activities = Activities(writer, self.clock, worker, app.durable.max_activities)
-        self._dispatcher = Dispatcher(writer, self.clock, worker, registry(self.app), activities, self._on_episode)
-        clock_routes = ClockApi(self.clock, self.hub, self._dispatcher)
-        server = Server(worker, webhooks, self._dispatcher, clock_routes, self.hub.key, self._sandbox_url)
+        self.client_binding = partial(webhooks.client_binding, self.url, rpc_origin)
+        self.worker = Worker(
+            app, self.clock, self._make_driver, lambda call: server.answer_client(call, rpc_origin), self._slow_s
+        )
+        activities = Activities(self.hub, self.clock, self.worker, app.durable.max_activities)
+        self._dispatcher = Dispatcher(writer, self.clock, self.worker, registry(app), activities, self._on_episode)
+        clock_routes = ClockApi(self.clock, self.hub, self._dispatcher, self._may_skip)
+        server = Server(self.worker, webhooks, self._dispatcher, clock_routes, self.hub.key, self._sandbox_url)
         await server.start(listener, self._receive_s)
-        # Last, so that whoever starts a host speaks before its first work item does.
+        stack.push_async_callback(server.stop)
         self._loop = asyncio.create_task(self._dispatcher.run())
         stack.push_async_callback(_cancel, self._loop)
-        stack.push_async_callback(server.stop)
+        stack.push_async_callback(self.worker.close)
+        await self.worker.start(
+            Init(
+                str(self._root),
+                (),
+                dict(os.environ),
+                self.client_binding(),
+                f"{rpc_origin}{RPC_BASE}/",
+                self._is_verbose,
+            )
+        )
+        # Whoever starts a host speaks before its first work item does.
+        self.clock.wake.set()
+
+    def _make_driver(self) -> Driver:
+        if self._executor is not None:
+            return Inline(self._executor)
+        if self._in_process:
+            return Thread()
+        process, self._process = self._process, None
+        return Process(self._root, self._python, process)
+
+    @property
+    def app(self) -> FunctionApp:
+        """The app, as it is loaded."""
+        return self.worker.app
 
     async def run(self) -> None:
         """Serve until cancelled.
@@ -206,37 +243,71 @@ class Host:
         await self._dispatcher.advance(timedelta(seconds=seconds))
 
 
-def replay_files(script_root: Path, files: Sequence[Path]) -> list[Verdict | HostError]:
+async def replay_files(
+    script_root: Path, files: Sequence[Path], python: str | None = None, in_process: bool = False
+) -> list[Verdict | HostError]:
     """Run saved histories through an app's orchestrators, without a hub; nothing else of the app is called.
 
     What cannot be replayed, a file that holds no history or an orchestrator that is not there, stands in the list
     as its error.
     Raises: AppError when the app cannot be loaded.
     """
-    settings = read_settings(script_root)
     outcomes: list[Verdict | HostError] = []
-    with ExitStack() as stack:
-        stack.enter_context(environment(script_root, settings, port=0))
-        stack.callback(sdk.quiet_warnings())
-        pool = stack.enter_context(ThreadPoolExecutor(1))
-        watchdog = stack.enter_context(Watchdog())
-        worker = Worker(read_app(script_root, OUTPUTS), RealClock(), pool, lambda: "", watchdog)
-        stack.callback(worker.unload)
-        known = registry(worker.app)
+    async with AsyncExitStack() as stack:
+        stack.enter_context(environment(script_root, read_settings(script_root), port=0))
+        app = read_app(script_root, OUTPUTS)
 
-        def run(name: str, context: str) -> str:
-            function = worker.app.find(name)
-            if function is None or function not in worker.app.orchestrators:
-                raise AppError(missing_function(name, "orchestrator", known.orchestrators))
-            return worker.run_orchestrator(function, context, "replay")
+        async def no_client(call: ClientCall) -> Reply:
+            return Reply(call.id, 503, b"")
 
+        worker = Worker(
+            app, RealClock(), lambda: Thread() if in_process else Process(script_root, python), no_client
+        )
+        stack.push_async_callback(worker.close)
+        await worker.start(Init(str(script_root), (), dict(os.environ), "", ""))
         for file in files:
             try:
                 for status in read_histories(file):
-                    outcomes.append(_verdict(status, run, known))
+                    outcomes.append(await _verdict(status, worker))
             except ProtocolError as error:
                 outcomes.append(error)
     return outcomes
+
+
+async def _verdict(status: JSON, worker: Worker) -> Verdict | HostError:
+    known = registry(worker.app)
+    replaying = replay(status, known)
+    try:
+        context = next(replaying)
+        function = worker.app.find(status["name"])
+        if function is None or function not in worker.app.orchestrators:
+            return AppError(missing_function(status["name"], "orchestrator", known.orchestrators))
+        while True:
+            context = replaying.send(await worker.ask_orchestrator(function, context))
+    except StopIteration as end:
+        verdict: Verdict = end.value
+        return verdict
+    except HostError as error:
+        return error
+
+
+def read_histories(path: Path) -> list[JSON]:
+    """The statuses in a saved file: one, or a list of them.
+
+    Raises: ProtocolError when the file holds no status with a history.
+    """
+    try:
+        saved = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ProtocolError(f"{path}: expected the JSON of a status request, found none ({error}).") from None
+    statuses = saved if isinstance(saved, list) else [saved]
+    for status in statuses:
+        if not isinstance(status, dict) or not isinstance(status.get("historyEvents"), list):
+            wanted = (
+                "an instance's status with historyEvents; ask for it with showHistory=true&showHistoryOutput=true"
+            )
+            raise ProtocolError(f"{path}: expected {wanted}.")
+    return statuses
 
 
 def registry(app: FunctionApp) -> Registry:
@@ -247,13 +318,6 @@ def registry(app: FunctionApp) -> Registry:
         tuple(function.name for function in app.activities),
         Options(durable.default_version, durable.http_sleep_ms, durable.max_actions, durable.store_inputs),
     )
-
-
-def _verdict(status: JSON, run: RunOrchestrator, registry: Registry) -> Verdict | HostError:
-    try:
-        return replay(status, run, registry)
-    except HostError as error:
-        return error
 
 
 def _listen(address: str, port: int) -> socket.socket:

@@ -14,7 +14,7 @@ Not its business: what the services' answers say (`github`, `twilio`).
 import asyncio
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -50,6 +50,9 @@ CORS_HEADERS: Mapping[str, str] = {
 class Sandbox:
     """Both stand-ins on one port; `async with` starts and stops them. Port 0 takes a free one.
 
+    Args:
+        now: the time of what they do; by default the system's.
+
     `url` and what is made from it exist once it has started.
     Raises: OSError from `start` when the port cannot be had.
     """
@@ -57,7 +60,14 @@ class Sandbox:
     url: str
     title = "GitHub and Twilio"
 
-    def __init__(self, *, port: int = DEFAULT_PORT, address: str = DEFAULT_ADDRESS) -> None:
+    def __init__(
+        self,
+        *,
+        port: int = DEFAULT_PORT,
+        address: str = DEFAULT_ADDRESS,
+        now: Callable[[], datetime] | None = None,
+    ) -> None:
+        self._now = now or _now
         self._port = port
         self._address = address
         self._github = GitHub()
@@ -210,7 +220,7 @@ class Sandbox:
         # Links go to the host that was called: a client may follow none but its own origin's.
         api_url = f"http://{request.host}/github"
         issues = IssuesRequest(api_url, dict(request.query), request.headers, is_by_id=repository_id is not None)
-        return _response(self._github.issues(known, issues, _now()))
+        return _response(self._github.issues(known, issues, self._now()))
 
     async def _get_twilio(self, _request: web.Request) -> web.Response:
         return web.json_response(self._twilio.state())
@@ -224,7 +234,7 @@ class Sandbox:
         if self._twilio.status == "hang":
             return await self._hang(request)
         answer = self._twilio.send(
-            request.match_info["sid"], request.headers.get("Authorization"), dict(parse_qsl(text)), _now()
+            request.match_info["sid"], request.headers.get("Authorization"), dict(parse_qsl(text)), self._now()
         )
         return _dropped(request) if self._twilio.status == "lost reply" else _response(answer)
 

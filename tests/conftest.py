@@ -146,7 +146,7 @@ def clock(clock_class: type[Clock]) -> Clock:
 @pytest.fixture
 async def host(sandbox: Sandbox, clock: Clock, tmp_path: Path) -> AsyncIterator[Host]:
     """The app on a host with a hub of its own, using the sandbox."""
-    async with Host(ROOT, hub=tmp_path / "hub.db", clock=clock) as host:
+    async with Host(ROOT, hub=tmp_path / "hub.db", clock=clock, in_process=True) as host:
         yield host
 
 

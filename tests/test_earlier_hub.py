@@ -28,7 +28,7 @@ def clock() -> Clock:
 async def host(sandbox: Sandbox, clock: Clock, tmp_path: Path) -> AsyncIterator[Host]:
     """The app on a copy of the hub."""
     hub = shutil.copy(HUB, tmp_path / "hub.db")
-    async with Host(ROOT, hub=hub, clock=clock) as host:
+    async with Host(ROOT, hub=hub, clock=clock, in_process=True) as host:
         await host.idle()
         yield host
 

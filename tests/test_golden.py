@@ -76,7 +76,7 @@ async def test_our_host_answers_and_replays_as_recorded(
         await replay.run()
         found = list(replay.differences())
     if recorded.calls:
-        async with Host(app, hub=tmp_path / "calls.db") as host:
+        async with Host(app, hub=tmp_path / "calls.db", in_process=True) as host:
             differing = await client_calls.differing_calls(recorded, host)
             found += [(f"http/{name}.json", difference) for difference in differing]
 

@@ -22,13 +22,11 @@ ROOMS = {
     "http": "errors values clock engine hub functions dispatch worker.protocol",
     "console": "errors functions",
     "host": "errors values clock engine hub functions dispatch http worker",
-    "guard": "",
-    "stopping": "guard",
-    "__main__": "errors clock engine functions host console stopping",
+    "__main__": "errors clock console dispatch.spawning engine functions host",
     "__init__": "clock errors host",  # At the first use of a name, so that a worker starts light.
 }
 # Of another room, only these modules may be imported by the rooms that name them.
-DOORS = {"worker": {"dispatch": ("invoke", "loading", "protocol"), "host": ("sdk",)}}
+DOORS = {"worker": {"dispatch": ("protocol", "serving", "threads"), "host": ("protocol",)}}
 # Nothing that opens a file, a socket, a thread or a database, or reads a clock.
 HARMLESS = {
     "collections",

@@ -290,7 +290,7 @@ async def test_the_only_thread_is_free_again_after_answers_without_an_end(
     monkeypatch.setenv("PYTHON_THREADPOOL_THREAD_COUNT", "1")
     request = {"repo": "octo/cat", "phone": PHONE, "interval_seconds": 86_400, "expiry_seconds": 2_592_000}
 
-    async with Host(ROOT, hub=tmp_path / "hub.db") as host:
+    async with Host(ROOT, hub=tmp_path / "hub.db", in_process=True) as host:
         monitors = [await host.start("E3_Monitor", request) for _ in range(3)]
         await asyncio.wait_for(host.idle(), 100)
         statuses = [await host.status(each) for each in monitors]

@@ -134,7 +134,9 @@ class Instances(RuleBasedStateMachine):
         # A new clock and newly loaded code, as in a new process: what was skipped must be in the hub.
         self.clock = FrozenClock()
         self.attempts.clear()
-        self.host = await self.stack.enter_async_context(Host(self.app, hub=self.hub, clock=self.clock))
+        self.host = await self.stack.enter_async_context(
+            Host(self.app, hub=self.hub, clock=self.clock, in_process=True)
+        )
 
     def do(self, refusal: type[HostError] | None, operation: Callable[[], Awaitable[Any]]) -> Any:
         """Run the operation, which must be refused like this, and whatever follows from it."""

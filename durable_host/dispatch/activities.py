@@ -1,24 +1,21 @@
-"""The activities in flight: started as far as host.json allows, run beside the loop, their results handed in.
+"""The activities in flight: sent to the worker as far as host.json allows, and what became of them.
 
 Not here: how one is called (`workers`), and what its result sets off (`dispatcher`).
 """
 
-import asyncio
 from collections import deque
 from collections.abc import Iterable
-from datetime import timedelta
 from functools import partial
 
 from durable_host.clock import Clock
-from durable_host.dispatch.workers import Worker
+from durable_host.dispatch.workers import Invocation, Worker
 from durable_host.engine import events
 from durable_host.engine.failures import activity_failure
 from durable_host.engine.registry import missing_function
-from durable_host.errors import FunctionFailed, HubError
+from durable_host.errors import FunctionFailed
 from durable_host.hub.records import Activity
-from durable_host.hub.writer import Writer
-
-_RETRY = timedelta(seconds=1)
+from durable_host.hub.taskhub import TaskHub
+from durable_host.worker.protocol import Result
 
 
 class Activities:
@@ -28,19 +25,24 @@ class Activities:
         most: how many may run at once.
     """
 
-    def __init__(self, writer: Writer, clock: Clock, worker: Worker, most: int) -> None:
-        self._hub = writer.hub
-        self._writer = writer
+    def __init__(self, hub: TaskHub, clock: Clock, worker: Worker, most: int) -> None:
+        self._hub = hub
         self._clock = clock
         self._worker = worker
         self._most = most
-        self._waiting = deque(writer.hub.activities())
-        self._running: set[asyncio.Task[None]] = set()
+        self._waiting = deque(hub.activities())
+        self._running = 0
+        self._ended: deque[tuple[Activity, str]] = deque()
 
     @property
     def are_running(self) -> bool:
-        """Whether one runs, or its result waits to be taken."""
-        return bool(self._running)
+        """Whether one runs or waits for a place, or its result waits to be written."""
+        return bool(self._running or self._waiting or self._ended)
+
+    @property
+    def have_ended(self) -> bool:
+        """Whether a result waits to be written."""
+        return bool(self._ended)
 
     def add(self, activities: Iterable[Activity]) -> None:
         """Have these run, once `start` finds a place; they are on disk."""
@@ -48,45 +50,45 @@ class Activities:
 
     def start(self) -> None:
         """Start as many as may run at once."""
-        while self._waiting and len(self._running) < self._most:
-            task = asyncio.create_task(self._run(self._waiting.popleft()))
-            self._running.add(task)
-            task.add_done_callback(self._done)
+        while self._waiting and self._running < self._most:
+            self._start(self._waiting.popleft())
 
-    def cancel(self) -> None:
-        """Wait for none of them any more; the next host on this hub runs them again."""
-        for task in self._running:
-            task.cancel()
+    def take_ended(self) -> list[tuple[Activity, str]]:
+        """The activities that have ended, each with the event that its instance gets."""
+        ended = list(self._ended)
+        self._ended.clear()
+        return ended
 
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._running.discard(task)
-        self._clock.wake.set()
+    def give_back(self, ended: Iterable[tuple[Activity, str]]) -> None:
+        """These could not be written: they are taken again."""
+        self._ended.extendleft(reversed(list(ended)))
 
-    async def _run(self, activity: Activity) -> None:
-        """Run an activity and hand its result in; while the hub cannot be written, again and again."""
-        event = await self._result(activity)
-        while True:
-            try:
-                change = partial(self._hub.finish_activity, activity, event, self._clock.now())
-                return await self._writer.submit(change)
-            except HubError:
-                await self._clock.sleep_until(self._clock.now() + _RETRY)
-
-    async def _result(self, activity: Activity) -> str:
-        """The event that the activity ends with."""
-        function = self._worker.app.find(activity.name)
-        if function is None or function not in self._worker.app.activities:
-            text = missing_function(activity.name, "activity", (each.name for each in self._worker.app.activities))
-            return events.task_failed(self._clock.now(), activity.task_id, text, "")
+    def _start(self, activity: Activity) -> None:
+        app = self._worker.app
+        function = app.find(activity.name)
+        if function is None or function not in app.activities:
+            text = missing_function(activity.name, "activity", (each.name for each in app.activities))
+            self._end(activity, events.task_failed(self._clock.now(), activity.task_id, text, ""))
+            return
+        self._running += 1
         invocation = self._worker.begin(function)
-        problem = None
-        try:
-            result = await self._worker.run_activity(function, activity.input_text, invocation.id)
-            event = events.task_completed(self._clock.now(), activity.task_id, result)
-        except FunctionFailed as failure:
-            reason, details = activity_failure(activity.name, failure)
-            event = events.task_failed(self._clock.now(), activity.task_id, reason, details)
+        done = partial(self._done, activity, invocation)
+        self._worker.run_activity(function, activity.input_text, invocation.id, done)
+
+    def _done(self, activity: Activity, invocation: Invocation, answer: Result | FunctionFailed) -> None:
+        self._running -= 1
+        now, problem = self._clock.now(), None
+        if isinstance(answer, Result):
+            text = answer.payload.decode()
+            event = events.task_completed(now, activity.task_id, None if text == "null" else text)
+        else:
+            reason, details = activity_failure(activity.name, answer)
+            event = events.task_failed(now, activity.task_id, reason, details)
             # Without the serialized .NET exception that the failure of an activity of its own may carry.
-            problem = f"{reason}\n{failure.stack}".partition(" \n ")[0]
+            problem = f"{reason}\n{answer.stack}".partition(" \n ")[0]
         invocation.end(problem)
-        return event
+        self._end(activity, event)
+
+    def _end(self, activity: Activity, event: str) -> None:
+        self._ended.append((activity, event))
+        self._clock.wake.set()

@@ -1,6 +1,6 @@
-"""The loop: take what is ready, run it, commit it as one batch, start the activities, and have the clock wait.
+"""The loop: take what is there, commit it as one batch, tell callers, send the next work, and have the clock wait.
 
-Orchestrators run here, inline; activities run beside it and come back through the writer.
+An instance has at most one episode out; its messages stay in the hub until the batch that applies its decision.
 Not here: what an episode decides (`episode`) and how a function is called (`workers`).
 """
 
@@ -8,28 +8,47 @@ import asyncio
 import logging
 import sqlite3
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from durable_host.clock import Clock
 from durable_host.dispatch.activities import Activities
-from durable_host.dispatch.workers import Worker
+from durable_host.dispatch.workers import Invocation, Worker, WorkerDied, state_of
 from durable_host.engine import events
 from durable_host.engine.actions import Answer, parse_answer, parse_failure
-from durable_host.engine.episode import ChildStart, decide, open_episode, orchestrator_missing
+from durable_host.engine.episode import ChildStart, Opening, decide, open_episode, orchestrator_missing
 from durable_host.engine.events import EventType
 from durable_host.engine.registry import Registry
 from durable_host.errors import FunctionFailed, HostError, HubError, InstanceExists, ProtocolError
 from durable_host.hub.instances import put_start
-from durable_host.hub.records import Activity, Record, Start, WorkItem
+from durable_host.hub.records import Activity, Message, Record, Start
 from durable_host.hub.writer import Writer
+from durable_host.worker.protocol import Result
 
-_BATCH = 32
+_MOST = 64  # Episodes that are out at once. Source: measured; more of them make no more monitors a second.
 _ROUNDS = 10
 log = logging.getLogger(__name__)
 
 OnEpisode = Callable[[str, str, str, str | FunctionFailed], None]
+
+
+@dataclass(slots=True)
+class _Episode:
+    """An episode that is out, or whose answer waits to be applied.
+
+    `taken` are the ids of the messages that it is made of; `has_more` says that others wait for the next one.
+    """
+
+    record: Record
+    opening: Opening
+    taken: list[int]
+    has_more: bool
+    invocation: Invocation | None = None
+    told: Result | FunctionFailed | None = None
+    answer: Answer | None = None
 
 
 class Dispatcher:
@@ -55,6 +74,11 @@ class Dispatcher:
         self._registry = registry
         self._activities = activities
         self._on_episode = on_episode
+        self._ready: dict[str, None] = {}  # Instances that may have messages due.
+        self._out: dict[str, _Episode] = {}
+        self._again: set[str] = set()  # Those of them for which more has come.
+        self._answers: deque[_Episode] = deque()
+        self._strays: list[int] = []  # Messages that nobody is there for.
         self._running = 0
         self._idle = asyncio.Event()
         self._watched: dict[str, asyncio.Event] = {}
@@ -67,20 +91,9 @@ class Dispatcher:
             while True:
                 self._clock.wake.clear()
                 self._clock.release()
-                self._activities.start()
-                now = self._clock.now()
-                due = self._next_due(now)
-                if (
-                    self._writer.has_changes
-                    or self._writer.problem is not None
-                    or (due is not None and due <= now)
-                ):
-                    await self._run_batch(now)
-                    # Requests and activities come on: what arrives in these rounds of the loop shares a commit.
-                    for _ in range(_ROUNDS):
-                        await asyncio.sleep(0)  # noqa: TID251 - Waits for nothing.
-                else:
-                    await self._rest(due)
+                self._worker.look()
+                if not await self._turn():
+                    await self._rest()
         except Exception as error:
             # A bug of this host. Nobody may go on waiting for it.
             self._broken = HostError(f"The host has stopped working ({type(error).__name__}: {error}).")
@@ -88,25 +101,39 @@ class Dispatcher:
             for event in (self._idle, *self._watched.values()):
                 event.set()
             raise
-        finally:
-            self._activities.cancel()
 
-    def _next_due(self, now: datetime) -> datetime | None:
-        """When the first message is due; when the hub cannot be read, now, so that a batch finds out and tells."""
-        try:
-            return self._hub.next_due()
-        except sqlite3.Error:
-            return now
+    async def _turn(self) -> bool:
+        """Write what there is to write, and send what there is to send; False when there was nothing."""
+        has_work = self._has_to_write
+        if has_work:
+            await self._run_batch()
+        if self._writer.problem is None and self._worker.is_ready:
+            has_work = self._send(self._clock.now()) or has_work
+        if has_work:
+            # Requests and answers come on: what arrives in these rounds of the loop shares a commit.
+            for _ in range(_ROUNDS):
+                await asyncio.sleep(0)  # noqa: TID251 - Waits for nothing.
+        return has_work
+
+    @property
+    def _has_to_write(self) -> bool:
+        waits = self._answers or self._strays or self._activities.have_ended or self._writer.has_changes
+        return bool(waits) or self._writer.problem is not None
 
     @property
     def problem(self) -> HubError | None:
         """Why the hub cannot be written now; None when it can."""
         return self._writer.problem
 
-    async def _rest(self, due: datetime | None) -> None:
-        is_idle = self._running == 0 and not self._activities.are_running
+    async def _rest(self) -> None:
+        is_idle = not (self._running or self._out or self._activities.are_running)
         if is_idle:
             self._idle.set()
+        try:
+            due = self._hub.next_timer_due() if self._worker.is_ready else None
+        except sqlite3.Error as error:
+            self._writer.fail(error)
+            return
         sleeper = self._clock.next_sleeper()
         await self._clock.wait(min(filter(None, (due, sleeper)), default=None), is_idle)
 
@@ -174,80 +201,167 @@ class Dispatcher:
             self._running -= 1
             self._clock.wake.set()
 
-    async def _run_batch(self, now: datetime) -> None:
-        """One transaction: the episodes that are due, and callers' changes. Answers leave once it is on disk."""
+    async def _run_batch(self) -> None:
+        """One transaction: answers, results of activities, callers' changes; they are told once it is on disk."""
+        heard, ended, strays = list(self._answers), self._activities.take_ended(), self._strays
+        self._answers.clear()
+        answers = [episode for episode in heard if self._hear(episode)]
+        for episode in heard:
+            if episode.answer is None:
+                self._ask_again(episode)
+        self._finished, self._strays = [], []
         activities: list[Activity] = []
-        self._finished = []
         try:
             with self._writer.batch():
-                # First, so that a start is on disk, and its caller told, before its first episode runs.
-                for item in self._hub.due(now, _BATCH):
-                    activities += self._run_orchestrator(item)
+                for episode in answers:
+                    activities += self._apply_safely(episode)
+                for activity, event in ended:
+                    self._hub.finish_activity(activity, event, self._clock.now())
+                self._hub.delete_messages(strays)
         except HubError:
+            for episode in answers:
+                self._ask_again(episode)
+            self._activities.give_back(ended)
             self._idle.set()
             await self._clock.wait(None, False)
             return
+        for episode in answers:
+            self._let_go(episode)
         self._activities.add(activities)
         for instance_id in self._finished:
             if instance_id in self._watched:
                 self._watched.pop(instance_id).set()
 
-    def _run_orchestrator(self, item: WorkItem) -> list[Activity]:
-        """One episode, or none when the messages are for an instance or a generation that is over."""
-        record = self._hub.record(item.instance_id)
+    def _let_go(self, episode: _Episode) -> None:
+        """The instance may have its next episode."""
+        instance_id = episode.record.id
+        del self._out[instance_id]
+        if episode.has_more or instance_id in self._again:
+            self._again.discard(instance_id)
+            self._ready[instance_id] = None
+
+    def _ask_again(self, episode: _Episode) -> None:
+        """What was answered is forgotten: the same messages make another episode."""
+        episode.has_more = True
+        self._let_go(episode)
+
+    def _send(self, now: datetime) -> bool:
+        """Send the activities and episodes that are due, as far as there is room; False when there were none."""
+        self._activities.start()
+        try:
+            for instance_id in self._hub.take_due(now):
+                if instance_id in self._out:
+                    self._again.add(instance_id)
+                else:
+                    self._ready[instance_id] = None
+            was_ready = bool(self._ready) and len(self._out) < _MOST
+            while self._ready and len(self._out) < _MOST:
+                instance_id = next(iter(self._ready))
+                self._open(instance_id, now)
+                del self._ready[instance_id]
+        except sqlite3.Error as error:
+            self._writer.fail(error)
+            return True
+        return was_ready
+
+    def _open(self, instance_id: str, now: datetime) -> None:
+        """Send an episode, or none when the messages are for an instance or a generation that is over."""
+        messages = self._hub.messages(instance_id, now)
+        if not messages:
+            return
+        record = self._hub.record(instance_id)
         if record is None or record.status.is_terminal:
-            self._hub.delete_messages(message_id for message_id, _, _ in item.messages)
-            return []
+            self._strays += (message.id for message in messages)
+            return
         history = self._hub.history(record.id)
         taken: list[int] = []
         texts: list[str] = []
-        for message_id, execution_id, text in item.messages:
+        for message in messages:
             # A generation's first episode is its start alone, or a loop's that is to end.
-            if texts and not history and events.read_row(text)[0].type is not EventType.EXECUTION_TERMINATED:
+            if (
+                texts
+                and not history
+                and events.read_row(message.event)[0].type is not EventType.EXECUTION_TERMINATED
+            ):
                 continue
-            if execution_id is None or execution_id == record.execution_id:
-                texts.append(text)
-            taken.append(message_id)
-        self._hub.delete_messages(taken)
-        return self._run_episode(record, history, texts) if texts else []
-
-    def _run_episode(self, record: Record, history: list[str], messages: list[str]) -> list[Activity]:
+            if message.execution_id is None or message.execution_id == record.execution_id:
+                texts.append(message.event)
+            taken.append(message.id)
+        if not texts:
+            self._strays += taken
+            return
         # An instance never sees time run back, whatever the system's clock does.
-        now = max(self._clock.now(), record.updated_at)
-        opening = open_episode(record.instance, history, messages, now, self._registry.options.http_sleep_ms)
-        answer = self._call(record, opening.context)
+        now = max(now, record.updated_at)
+        opening = open_episode(record.instance, history, texts, now, self._registry.options.http_sleep_ms)
+        episode = _Episode(record, opening, taken, len(taken) < len(messages))
+        self._out[instance_id] = episode
+        self._call(episode)
+
+    def _call(self, episode: _Episode) -> None:
+        """Have the orchestrator function called."""
+        function = self._worker.app.find(episode.record.name)
+        if function is None or function.name not in self._registry.orchestrators:
+            episode.answer = orchestrator_missing(episode.record.name, self._registry)
+            self._answers.append(episode)
+            return
+        invocation = self._worker.begin(function)
+
+        def done(told: Result | FunctionFailed) -> None:
+            episode.invocation, episode.told = invocation, told
+            self._answers.append(episode)
+            self._clock.wake.set()
+
+        self._worker.run_orchestrator(function, episode.opening.context, invocation.id, done)
+
+    def _hear(self, episode: _Episode) -> bool:
+        """Take in what the worker said of an episode; False when it died, and the episode is to be asked again."""
+        invocation, told = episode.invocation, episode.told
+        if invocation is None or told is None:
+            return True  # Nothing was called.
+        if isinstance(told, WorkerDied):
+            invocation.end("")
+            return False
+        text = state_of(told) if isinstance(told, Result) else told
+        episode.answer = _parsed(text)
+        # Without the serialized .NET exception that an activity's failure carries.
+        invocation.end(episode.answer.error and episode.answer.error.partition(" \n ")[0])
+        if self._on_episode is not None:
+            self._on_episode(episode.record.id, invocation.name, episode.opening.context, text)
+        episode.told = None  # It may be applied again, and is told once.
+        return True
+
+    def _apply_safely(self, episode: _Episode) -> list[Activity]:
+        """Apply an answer; what goes wrong there fails its instance alone."""
+        try:
+            with self._hub.change():
+                return self._apply(episode, episode.answer)
+        except (sqlite3.Error, HubError):
+            raise
+        except Exception as error:  # A bug of this host, which must not take the other work down.
+            log.exception("%s: its answer could not be applied.", episode.record.id)
+            text = f"The host could not apply the orchestrator's answer ({type(error).__name__}: {error})."
+            with self._hub.change():
+                return self._apply(episode, Answer(False, (), error=text, raw=True))
+
+    def _apply(self, episode: _Episode, answer: Answer | None) -> list[Activity]:
+        assert answer is not None
+        opening = episode.opening
+        record = self._hub.record(episode.record.id)
+        if record is None or record.execution_id != episode.record.execution_id or record.status.is_terminal:
+            return []  # It was purged or replaced meanwhile.
+        self._hub.delete_messages(episode.taken)
         decision = decide(record.instance, opening, answer, self._registry)
         for warning in decision.warnings:
             log.warning("%s", warning)
         for child in decision.children:
-            self._start_child(child, now)
+            self._start_child(child, opening.now)
         timers = [
-            (timer.fire_at, events.timer_fired(now, timer.task_id, timer.fire_at)) for timer in decision.timers
+            (timer.fire_at, events.timer_fired(opening.now, timer.task_id, timer.fire_at))
+            for timer in decision.timers
         ]
         if decision.status.is_terminal:
             self._finished.append(record.id)
         return self._hub.apply(record, decision, timers)
-
-    def _call(self, record: Record, context: str) -> Answer:
-        """Call the orchestrator function and parse what it says."""
-        function = self._worker.app.find(record.name)
-        if function is None or function.name not in self._registry.orchestrators:
-            return orchestrator_missing(record.name, self._registry)
-        invocation = self._worker.begin(function)
-        told: str | FunctionFailed
-        try:
-            text = told = self._worker.run_orchestrator(function, context, invocation.id)
-            answer = parse_answer(text)
-        except FunctionFailed as failure:
-            told = failure
-            answer = parse_failure(failure)
-        except ProtocolError as error:
-            answer = Answer(False, (), error=str(error), raw=True)
-        # Without the serialized .NET exception that an activity's failure carries.
-        invocation.end(answer.error and answer.error.partition(" \n ")[0])
-        if self._on_episode is not None:
-            self._on_episode(record.id, function.name, context, told)
-        return answer
 
     def _start_child(self, child: ChildStart, now: datetime) -> None:
         old = self._hub.record(child.instance_id)
@@ -262,3 +376,17 @@ class Dispatcher:
             return
         start = Start(child.instance_id, child.name, uuid.uuid4().hex, child.input_text, child.version, parent)
         put_start(self._hub, start, now)
+
+
+def _terminates(message: Message) -> bool:
+    return events.read_row(message.event)[0].type is EventType.EXECUTION_TERMINATED
+
+
+def _parsed(told: str | FunctionFailed) -> Answer:
+    """What the SDK answered, or raised."""
+    if isinstance(told, FunctionFailed):
+        return parse_failure(told)
+    try:
+        return parse_answer(told)
+    except ProtocolError as error:
+        return Answer(False, (), error=str(error), raw=True)

@@ -1,95 +1,288 @@
-"""The one door to the app's code: loads it, calls its functions, and sees to what they write to output bindings.
+"""The one door to the app's code: calls its functions in a worker, and sees to what they write to output bindings.
 
-Not here: which function to call and when (`dispatcher`, `activities`, the server), and what comes of its answer.
+A worker that dies is followed by another: what it had out is told so, and is the caller's business.
+Not here: which function to call and when (`dispatcher`, `activities`, the server), and where a worker lives
+(`drivers`).
 """
 
+import asyncio
+import itertools
 import logging
 import uuid
-from collections.abc import Callable, Mapping
-from concurrent.futures import Executor
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, replace
 from datetime import timedelta
-from typing import Any
 
-from durable_host.clock import Clock
+from durable_host.clock import Clock, stopwatch_s
 from durable_host.dispatch import twilio_sms
-from durable_host.dispatch.watchdog import Watchdog
+from durable_host.dispatch.drivers import Driver
+from durable_host.errors import FunctionFailed, HostError
 from durable_host.functions.function_json import Function
 from durable_host.functions.triggers import FunctionApp
-from durable_host.worker.invoke import Invoker
-from durable_host.worker.loading import AppCode, load
-from durable_host.worker.protocol import Declared, HttpAnswer, HttpCall
+from durable_host.worker.protocol import (
+    Activity,
+    Call,
+    ClientCall,
+    Declared,
+    Failure,
+    HttpRequest,
+    Init,
+    Log,
+    NotReady,
+    Orchestrator,
+    Ready,
+    Reply,
+    Result,
+    ToHost,
+    ToWorker,
+)
 
 OUTPUTS = (twilio_sms.BINDING_TYPE,)  # The types of output bindings that are carried out.
+_BACK_OFF_S = (0, 1, 2, 4, 8, 16, 30)
 log = logging.getLogger(__name__)
 
 
+class WorkerDied(FunctionFailed):
+    """The worker ended while it ran the function; the text is Azure's. Source: recorded, real319-b2-dies."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__("", text)
+
+
+Done = Callable[[Result | FunctionFailed], None]
+
+
 class Worker:
-    """An app's functions, loaded.
+    """An app's functions in a worker, from `start` until `close`.
 
     Args:
-        app: as it is declared; `app` here knows which of its functions could not be loaded.
-        pool: where synchronous functions run.
+        app: as it is declared; once started, `app` here knows which of its functions could not be loaded.
         clock: by which the console tells how long a call took.
-        client_json: makes the text that a client binding (`starter`) receives, at each call.
-        watchdog: names the functions that run for long.
+        make_driver: makes a worker; again, when one has died.
+        client: answers the calls of the SDK's durable client.
+        slow_s: after so many seconds of real time a function that still runs is named.
     """
 
     def __init__(
         self,
         app: FunctionApp,
         clock: Clock,
-        pool: Executor,
-        client_json: Callable[[], str],
-        watchdog: Watchdog,
+        make_driver: Callable[[], Driver],
+        client: Callable[[ClientCall], Awaitable[Reply]],
+        slow_s: float = 30,
     ) -> None:
-        self._code = AppCode(app.root)
-        try:
-            loaded = {each.name: load(_declared(each), self._code) for each in app.functions}
-        except BaseException:
-            self._code.unload()
-            raise
-        self.app = app.with_errors({name: each.error for name, each in loaded.items() if each.error is not None})
+        self.app = app
         self._clock = clock
-        self._watchdog = watchdog
-        self._invoker = Invoker(loaded, pool, client_json)
+        self._make_driver = make_driver
+        self._client = client
+        self._slow_s = slow_s
+        self._ids = itertools.count(1)
+        self._out: dict[int, tuple[str, float, Done]] = {}  # Name, when it was sent, and who waits for it.
+        self._named: set[int] = set()
+        self._unsent: list[ToWorker] = []
+        self._ready = asyncio.Event()
+        self._problem: str | None = None
+        self._deaths = 0
+        self._is_closed = False
+        self._tasks: set[asyncio.Task[None]] = set()
 
-    def unload(self) -> None:
-        """Forget the app's modules, and take its root off sys.path; a second call does nothing."""
-        self._code.unload()
+    async def start(self, init: Init) -> None:
+        """Load the app, and return once that is done.
+
+        Raises: HostError when the worker cannot load it at all, or dies over it twice.
+        """
+        self._init = replace(init, functions=tuple(asdict(declared(each)) for each in self.app.functions))
+        self._open()
+        await self._ready.wait()
+        if self._problem is not None:
+            raise HostError(self._problem)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether functions can be called now."""
+        return self._ready.is_set()
+
+    async def until_ready(self) -> None:
+        """Return once functions can be called."""
+        await self._ready.wait()
+
+    async def close(self) -> None:
+        """End the worker; who still waits for a call is told nothing."""
+        for task in self._tasks:
+            task.cancel()
+        self._out.clear()
+        self._is_closed = True
+        await self._driver.close()
+
+    def _open(self) -> None:
+        self._driver = driver = self._make_driver()
+        driver.open(self._hear, self._ended)
+        driver.send([self._init])
+
+    def _hear(self, message: ToHost) -> None:
+        if self._is_closed:
+            return
+        match message:
+            case Result(number) | Failure(number):
+                call = self._out.pop(number, None)
+                if call is not None:
+                    self._deaths = 0
+                    call[2](_answer(message))
+            case ClientCall():
+                self._do(self._reply(message))
+            case Log():
+                record = logging.makeLogRecord(
+                    {
+                        "name": message.logger,
+                        "levelno": message.level,
+                        "msg": message.text,
+                        "created": message.created_s,
+                    }
+                )
+                record.levelname = logging.getLevelName(message.level)
+                logging.getLogger(message.logger).handle(record)
+            case Ready(errors):
+                self.app = self.app.with_errors({name: FunctionFailed(*error) for name, error in errors.items()})
+                self._ready.set()
+                self._clock.wake.set()
+                self._flush()
+            case NotReady(reason):
+                self._problem = reason
+                self._ready.set()
+
+    def _do(self, work: "Awaitable[None]") -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _reply(self, call: ClientCall) -> None:
+        reply = await self._client(call)
+        self._driver.send([reply])
+
+    def _ended(self, how: str) -> None:
+        """The worker is gone: tell who waits, and start another."""
+        out, self._out = self._out, {}
+        names = ", ".join(f"'{name}'" for name, _, _ in out.values())
+        was_ready = self._ready.is_set()
+        log.error("The worker has ended: %s.%s", how, f" It was running {names}." if names else "")
+        self._deaths += 1
+        if not was_ready and self._deaths == 2:
+            self._problem = f"The worker ended before the app was loaded: {how}. What it said stands above."
+            self._ready.set()
+            return
+        self._ready.clear()
+        self._unsent.clear()
+        self._do(self._follow(_BACK_OFF_S[min(self._deaths, len(_BACK_OFF_S)) - 1]))
+        for _, _, done in out.values():
+            done(WorkerDied(how))
+
+    async def _follow(self, after_s: float) -> None:
+        if after_s:
+            await asyncio.sleep(after_s)  # noqa: TID251 - Real time, whatever the host's clock shows.
+        self._open()
 
     def begin(self, function: Function, reason: str = "(null)") -> "Invocation":
         """Tell the console that a function is called; the default reason is its word for a durable trigger."""
         return Invocation(function.name, self._clock, reason)
 
-    def run_orchestrator(self, function: Function, context_json: str, invocation_id: str) -> str:
-        """One episode: the durable context in, the SDK's answer out, both JSON text. Raises: FunctionFailed."""
-        with self._watchdog.watching(function.name):
-            return self._invoker.run_orchestrator(function.name, context_json, invocation_id)
+    def run_orchestrator(self, function: Function, context_json: str, invocation_id: str, done: Done) -> None:
+        """One episode: the durable context in, JSON text; `done` is told the SDK's answer, or how it failed."""
+        self._call(Orchestrator(next(self._ids), function.name, invocation_id, context_json.encode()), done)
 
-    async def run_activity(self, function: Function, input_text: str | None, invocation_id: str) -> str | None:
-        """One activity: JSON text in (None is null), compact JSON text out (None for null).
+    async def ask_orchestrator(self, function: Function, context_json: str) -> str | FunctionFailed:
+        """One episode of no instance: the SDK's answer, or how it failed."""
+        told: asyncio.Future[Result | FunctionFailed] = asyncio.get_running_loop().create_future()
+        self.run_orchestrator(function, context_json, str(uuid.uuid4()), told.set_result)
+        answer = await told
+        return state_of(answer) if isinstance(answer, Result) else answer
 
-        Raises: FunctionFailed.
+    def run_activity(self, function: Function, input_text: str | None, invocation_id: str, done: Done) -> None:
+        """One activity: JSON text in, None is null; `done` is told once its outputs are seen to."""
+        payload = b"null" if input_text is None else input_text.encode()
+        call = Activity(next(self._ids), function.name, invocation_id, payload)
+        self._call(call, lambda answer: self._finish(function, answer, done))
+
+    async def run_http(self, function: Function, request: HttpRequest) -> Result:
+        """One HTTP function; the request's `id` is given here.
+
+        Raises: FunctionFailed, for which the host answers 500 without a body.
         """
-        with self._watchdog.watching(function.name):
-            result = await self._invoker.run_activity(function.name, input_text, invocation_id)
-            await self._carry_out(function, result.outputs)
-        return result.text
+        told: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
 
-    async def run_http(self, function: Function, call: HttpCall, invocation_id: str) -> HttpAnswer:
-        """One HTTP function. Raises: FunctionFailed, for which the host answers 500 without a body."""
-        with self._watchdog.watching(function.name):
-            result = await self._invoker.run_http(function.name, call, invocation_id)
-            await self._carry_out(function, result.outputs)
-        return result.answer
+        def done(answer: Result | FunctionFailed) -> None:
+            if told.done():
+                return  # The caller has gone.
+            if isinstance(answer, Result):
+                told.set_result(answer)
+            else:
+                told.set_exception(answer)
 
-    async def _carry_out(self, function: Function, outputs: Mapping[str, Any]) -> None:
-        for binding in function.bindings:
-            if binding.type in OUTPUTS and binding.name in outputs:
-                await twilio_sms.send(binding.properties, outputs[binding.name], self.app.extensions)
+        call = replace(request, id=next(self._ids))
+        self._call(call, lambda answer: self._finish(function, answer, done))
+        return await told
+
+    def _finish(self, function: Function, answer: Result | FunctionFailed, done: Done) -> None:
+        """Carry out what a function wrote to its output bindings, and then tell of its end."""
+        if isinstance(answer, Result) and answer.outputs:
+            self._do(self._carry_out(function, answer, done))
+        else:
+            done(answer)
+
+    async def _carry_out(self, function: Function, answer: Result, done: Done) -> None:
+        try:
+            for binding in function.bindings:
+                if binding.type in OUTPUTS and binding.name in answer.outputs:
+                    output = answer.outputs[binding.name]
+                    await twilio_sms.send(binding.properties, output, self.app.extensions)
+        except FunctionFailed as failure:
+            done(failure)
+        else:
+            done(answer)
+
+    def _call(self, call: Call, done: Done) -> None:
+        self._out[call.id] = (call.function, stopwatch_s(), done)
+        # Those of one round of the loop go in one write.
+        if not self._unsent:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._unsent.append(call)
+
+    def _flush(self) -> None:
+        if self._unsent and self._ready.is_set():
+            messages, self._unsent = self._unsent, []
+            self._driver.send(messages)
+
+    def look(self) -> None:
+        """Name the functions that have run for long since the last look."""
+        now_s = stopwatch_s()
+        for number, (name, since_s, _) in self._out.items():
+            if now_s - since_s < self._slow_s:
+                break  # The others came later.
+            if number not in self._named:
+                self._named.add(number)
+                log.warning("Function '%s' has been running for %d s.", name, now_s - since_s)
+        self._named &= self._out.keys()
 
 
-def _declared(function: Function) -> Declared:
+def _log(message: Log) -> None:
+    """A log record of the app, as one of ours."""
+    fields = {"name": message.logger, "levelno": message.level, "msg": message.text, "created": message.created_s}
+    fields["levelname"] = logging.getLevelName(message.level)
+    logging.getLogger(message.logger).handle(logging.makeLogRecord(fields))
+
+
+def state_of(result: Result) -> str:
+    """The SDK's answer to an episode."""
+    return result.payload.decode("utf-8", "surrogatepass")
+
+
+def _answer(message: Result | Failure) -> Result | FunctionFailed:
+    if isinstance(message, Result):
+        return message
+    return FunctionFailed(message.type_name, message.message, message.stack)
+
+
+def declared(function: Function) -> Declared:
+    """What the worker needs of a function to load it."""
     return Declared(
         name=function.name,
         folder=str(function.folder),
@@ -108,7 +301,7 @@ class Invocation:
 
     def __init__(self, name: str, clock: Clock, reason: str) -> None:
         self.id = str(uuid.uuid4())
-        self._name = name
+        self.name = name
         self._clock = clock
         log.info("Executing 'Functions.%s' (Reason='%s', Id=%s)", name, reason, self.id)
         self._begun_at = clock.now()
@@ -117,9 +310,9 @@ class Invocation:
         """Tell that it is over, and the problem if it has failed; an empty one has been told elsewhere."""
         took_ms = (self._clock.now() - self._begun_at) // timedelta(milliseconds=1)
         if problem is None:
-            log.info("Executed 'Functions.%s' (Succeeded, Id=%s, Duration=%dms)", self._name, self.id, took_ms)
+            log.info("Executed 'Functions.%s' (Succeeded, Id=%s, Duration=%dms)", self.name, self.id, took_ms)
         else:
             more = problem and f"\n{problem}"
             log.error(
-                "Executed 'Functions.%s' (Failed, Id=%s, Duration=%dms)%s", self._name, self.id, took_ms, more
+                "Executed 'Functions.%s' (Failed, Id=%s, Duration=%dms)%s", self.name, self.id, took_ms, more
             )

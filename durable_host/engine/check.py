@@ -6,11 +6,10 @@ schedules then must be what the history has, in the same order.
 Not here: the command line (`__main__`).
 """
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
+from typing import TypeVar
 
 from durable_host.engine import events
 from durable_host.engine.actions import parse_answer, parse_failure
@@ -30,9 +29,11 @@ _DECISIONS = {
     "SubOrchestrationInstanceCompleted": "SubOrchestrationInstanceCreated",
     "SubOrchestrationInstanceFailed": "SubOrchestrationInstanceCreated",
 }
+T = TypeVar("T")
 _IGNORED = ("ExecutionStarted", "ExecutionCompleted", "GenericEvent", "EventSent")
 
-RunOrchestrator = Callable[[str, str], str]
+# Yields durable contexts, JSON text, and is sent what the orchestrator answered, or how it failed.
+Replaying = Generator[str, str | FunctionFailed, T]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,32 +68,13 @@ class _Decision:
         return self.kind if self.name is None else f"{self.kind} '{self.name}'"
 
 
-def read_histories(path: Path) -> list[JSON]:
-    """The statuses in a saved file: one, or a list of them.
-
-    Raises: ProtocolError when the file holds no status with a history.
-    """
-    try:
-        saved = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ProtocolError(f"{path}: expected the JSON of a status request, found none ({error}).") from None
-    statuses = saved if isinstance(saved, list) else [saved]
-    for status in statuses:
-        if not isinstance(status, dict) or not isinstance(status.get("historyEvents"), list):
-            wanted = (
-                "an instance's status with historyEvents; ask for it with showHistory=true&showHistoryOutput=true"
-            )
-            raise ProtocolError(f"{path}: expected {wanted}.")
-    return statuses
-
-
-def replay(status: JSON, run: RunOrchestrator, registry: Registry) -> Verdict:
-    """Run a saved history through the code. `run` calls an orchestrator: (name, context) -> the SDK's answer.
+def replay(status: JSON, registry: Registry) -> Replaying[Verdict]:
+    """Run a saved history through the code, episode by episode.
 
     Raises: ProtocolError when the status has not the shape of one.
     """
     try:
-        return _Replay(status, run, registry).verdict()
+        return (yield from _Replay(status, registry).verdict())
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise ProtocolError(
             f"{status.get('instanceId', 'a status')}: its historyEvents are not as a status request with "
@@ -111,9 +93,8 @@ class _Left(Exception):
 class _Replay:
     """One saved history, replayed."""
 
-    def __init__(self, status: JSON, run: RunOrchestrator, registry: Registry) -> None:
+    def __init__(self, status: JSON, registry: Registry) -> None:
         self._rows = status["historyEvents"]
-        self._run = run
         self._registry = registry
         started = self._rows[0]
         if "Input" not in started:
@@ -142,26 +123,24 @@ class _Replay:
                 at = instant(row.get("ScheduledTime") or row["Timestamp"])
                 yield _Decision(kind, row.get("FunctionName") or row.get("Name"), at, index)
 
-    def verdict(self) -> Verdict:
+    def verdict(self) -> Replaying[Verdict]:
         """Replay one arrived event after the other, then compare the ends."""
         try:
-            self._episode([self._message])
+            yield from self._episode([self._message])
             for index, row in enumerate(self._rows):
                 text = self._arrived(index, row)
                 if text is not None:
-                    self._episode([text])
+                    yield from self._episode([text])
             self._compare_ends()
         except _Left as left:
             return Verdict(self._instance.id, self._name, len(self._rows), left.at, left.history, left.code)
         return Verdict(self._instance.id, self._name, len(self._rows))
 
-    def _episode(self, messages: list[str]) -> None:
+    def _episode(self, messages: list[str]) -> Replaying[None]:
         """Replay with one more event; what the code schedules then must be what the history has next."""
         opening = open_episode(self._instance, self._history, messages, self._now)
-        try:
-            answer = parse_answer(self._run(self._name, opening.context))
-        except FunctionFailed as failure:
-            answer = parse_failure(failure)
+        told = yield opening.context
+        answer = parse_failure(told) if isinstance(told, FunctionFailed) else parse_answer(told)
         decision = decide(self._instance, opening, answer, self._registry)
         for wire in events.parse(decision.history[len(opening.new) :]):
             if wire["EventType"] in SCHEDULING:

@@ -262,6 +262,9 @@ def _conclude(
         decision.output = play.reason  # Of the last suspend or resume, as Azure Storage keeps it.
     elif answer.error is not None:
         _finish(instance, decision, play, Status.Failed, prefix + answer.error, details=answer.error)
+    elif answer.is_done and play.continued is not None and play.suspended:
+        # It came with what led to the next generation, which begins when the instance is resumed.
+        decision.status, decision.output = Status.Suspended, play.reason
     elif answer.is_done and play.continued is not None:
         decision.next_generation = _next_generation(instance, play.continued, play.carried, opening)
     elif answer.is_done:

@@ -114,12 +114,6 @@ def resolve(text: str) -> str:
     return re.sub(r"%([^%]*)%?", value_of, text)
 
 
-def thread_count() -> int | None:
-    """Threads for synchronous functions: PYTHON_THREADPOOL_THREAD_COUNT, or None for Python's choice."""
-    text = setting("PYTHON_THREADPOOL_THREAD_COUNT") or ""
-    return int(text) if re.fullmatch(r"0*[1-9][0-9]{0,3}", text) else None
-
-
 def _part(document: Mapping[str, Any], key: str, complaint: str) -> Mapping[str, Any]:
     part = pick(document, key)
     if part is None:

@@ -13,17 +13,23 @@ from durable_host.hub.taskhub import TaskHub
 from durable_host.values import JSON, stamp
 
 _USAGE = 'Send {"skip": "next"}, or {"advance_seconds": N} with N of 0 to ten years.'
+_REAL_TIME = "This host keeps real time. Start it with --sandbox or --skip-time to skip some of it."
 _SKIP_TIMEOUT_S = 30
 _LONGEST_ADVANCE_S = 10 * 366 * 86_400
 
 
 class ClockApi:
-    """Answers with a status and JSON: `{"now": ISO, "next": ISO or null, "skipped_seconds": 0.0}`, or an error."""
+    """Answers with a status and JSON: `{"now": ISO, "next": ISO or null, "skipped_seconds": 0.0}`, or an error.
 
-    def __init__(self, clock: Clock, hub: TaskHub, dispatcher: Dispatcher) -> None:
+    Args:
+        may_skip: the clock may be moved.
+    """
+
+    def __init__(self, clock: Clock, hub: TaskHub, dispatcher: Dispatcher, may_skip: bool) -> None:
         self._clock = clock
         self._hub = hub
         self._dispatcher = dispatcher
+        self._may_skip = may_skip
 
     def state(self) -> tuple[int, JSON]:
         """What the clock shows."""
@@ -37,6 +43,8 @@ class ClockApi:
 
     async def move(self, body: bytes) -> tuple[int, JSON]:
         """Do what a request says, and then what the clock shows; the error when it cannot be done."""
+        if not self._may_skip:
+            return 409, {"error": _REAL_TIME}
         wish = _wish(body)
         if wish is None:
             return 400, {"error": _USAGE}

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import socket
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qsl
 
@@ -24,10 +25,11 @@ from durable_host.http.clock_api import ClockApi
 from durable_host.http.messages import WebhookRequest
 from durable_host.http.webhooks import BASE, RPC_BASE, Webhooks
 from durable_host.values import JSON, compact
-from durable_host.worker.protocol import HttpCall
+from durable_host.worker.protocol import ClientCall, HttpRequest, Reply
 
 _LINGER_S = 1  # For what a refused caller is still sending, so that it reads why.
 _SEND_S = 30
+_READY_S = 30
 _FUNCTIONS = "/admin/functions"
 _SANDBOX = "/durable-host/sandbox"
 _CLOCK = "/durable-host/clock"
@@ -152,6 +154,18 @@ class Server:
             response.headers["Content-Type"] = "application/json; charset=utf-8"
         return response
 
+    async def answer_client(self, call: ClientCall, origin: str) -> Reply:
+        """A call of the SDK's client that came by the worker's pipe; it is answered as one over HTTP is."""
+        target = call.url.removeprefix(origin)
+        path, _, query = target.partition("?")
+        headers = {"content-type": "application/json"}
+        request = WebhookRequest(call.method, origin, target, path[len(RPC_BASE) :], query, headers, call.payload)
+        try:
+            reply = await self._webhooks.handle(request)
+        except (HubError, sqlite3.Error) as error:
+            return Reply(call.id, 503, compact({"Message": str(error)}).encode())
+        return Reply(call.id, reply.status, (reply.body or "").encode())
+
     def _functions_api(self, request: web.BaseRequest, name: str, query: str) -> web.Response:
         if not self._callers.may_call(request, query):
             return web.Response(status=401, headers={"WWW-Authenticate": "Bearer"})
@@ -181,22 +195,30 @@ class Server:
         if function.http.auth_level != "anonymous" and not self._callers.may_call(request, query):
             return web.Response(status=401)
         async with self._bodies.read(request) as body:
-            call = HttpCall(
+            call = HttpRequest(
+                id=0,
+                function=function.name,
+                invocation_id="",
                 method=request.method,
                 url=f"{request.scheme}://{request.host}{request.raw_path}",
-                headers=request.headers.items(),
-                query=parse_qsl(query),
+                headers=tuple(request.headers.items()),
+                query=tuple(parse_qsl(query)),
                 route_params=route_values,
-                body=body,
+                payload=body,
             )
             return await self._run(function, call)
 
-    async def _run(self, function: Function, call: HttpCall) -> web.Response:
+    async def _run(self, function: Function, call: HttpRequest) -> web.Response:
         reason = "This function was programmatically called via the host APIs."
+        try:
+            async with asyncio.timeout(_READY_S):
+                await self._worker.until_ready()
+        except TimeoutError:
+            return _json(503, {"Message": "The app is being loaded. Try again."})
         invocation = self._worker.begin(function, reason)
         with self._dispatcher.working():
             try:
-                answer = await self._worker.run_http(function, call, invocation.id)
+                answer = await self._worker.run_http(function, replace(call, invocation_id=invocation.id))
             except FunctionFailed as failure:
                 problem = self._dispatcher.problem
                 if problem is None:
@@ -206,7 +228,7 @@ class Server:
                 invocation.end("")
                 return _json(503, {"Message": str(problem)})
         invocation.end()
-        response = web.Response(status=answer.status, body=answer.body or None)
+        response = web.Response(status=answer.status, body=answer.payload or None)
         response.headers.popall("Content-Type", None)
         for name, value in answer.headers:
             response.headers.add(name, value)

@@ -5,6 +5,7 @@ Not here: how they are stored (`taskhub`).
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from durable_host.engine.episode import Instance
 from durable_host.engine.events import Parent, Status
@@ -63,12 +64,12 @@ class Activity:
     input_text: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class WorkItem:
-    """The messages that are due for one instance, in the order in which they came."""
+class Message(NamedTuple):
+    """A message for an instance; without an execution id it is for whatever generation the instance is in."""
 
-    instance_id: str
-    messages: tuple[tuple[int, str | None, str], ...]  # id, execution id, event text
+    id: int
+    execution_id: str | None
+    event: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from typing import Any, Self
 from durable_host.engine.episode import Decision
 from durable_host.engine.events import Parent, Status
 from durable_host.hub.file import WRITE, Place, open_hub
-from durable_host.hub.records import Activity, Filter, Record, WorkItem
+from durable_host.hub.records import Activity, Filter, Message, Record
 from durable_host.values import from_microseconds, microseconds
 
 _COLUMNS = (
@@ -40,6 +40,9 @@ class TaskHub:
         self.skipped = timedelta(microseconds=int(self._setting("skipped") or 0))
         (last,) = self._db.execute("SELECT max(due_at) FROM messages WHERE due_at < 0").fetchone()
         self._arrived: int = -_ARRIVED if last is None else last  # What arrives stays behind it.
+        arrived = self.waiting(from_microseconds(-1))
+        self._news: dict[str, None] = dict.fromkeys(arrived)  # Who may have messages due.
+        self._told_until = -1  # Timers that are due until then have been told of.
         self._place = Place(str(path.absolute()))
         self._place.check()  # Now, as the first read makes the log.
 
@@ -141,7 +144,10 @@ class TaskHub:
 
     def put_message(self, instance_id: str, execution_id: str | None, due_at: datetime, event: str) -> None:
         """Store a message; without an execution id it is for whatever generation the instance is in."""
-        self._put_message(instance_id, execution_id, microseconds(due_at), event)
+        due = microseconds(due_at)
+        if due <= self._told_until:
+            self._news[instance_id] = None
+        self._put_message(instance_id, execution_id, due, event)
 
     def deliver(self, instance_id: str, execution_id: str | None, at: datetime, event: str) -> None:
         """Store a message that has arrived: it is due whatever the clock shows, behind those that came before it.
@@ -149,6 +155,7 @@ class TaskHub:
         The system's clock may be set back before an episode takes it.
         """
         self._arrived = max(self._arrived, microseconds(at) - _ARRIVED)
+        self._news[instance_id] = None
         self._put_message(instance_id, execution_id, self._arrived, event)
 
     def _put_message(self, instance_id: str, execution_id: str | None, due_at: int, event: str) -> None:
@@ -254,21 +261,48 @@ class TaskHub:
         )
         return [Activity(*row) for row in rows]
 
-    def due(self, now: datetime, limit: int) -> list[WorkItem]:
-        """The instances that have messages due, at most `limit`, those first that wait longest."""
-        most = limit * 4
+    def take_due(self, now: datetime) -> list[str]:
+        """The instances that may have messages due and were not told of since, in the order of their messages.
+
+        What a batch that was undone had put there may be among them.
+        """
+        until = microseconds(now)
+        # A clock that was set back makes timers wait that have been told of.
+        self._told_until = min(self._told_until, until)
         rows = self._db.execute(
-            "SELECT * FROM (SELECT due_at + ?, id, instance_id, execution_id, event FROM messages "
-            "WHERE due_at < 0 ORDER BY due_at, id LIMIT ?) UNION ALL "
-            "SELECT * FROM (SELECT due_at, id, instance_id, execution_id, event FROM messages "
-            "WHERE due_at BETWEEN 0 AND ? ORDER BY due_at, id LIMIT ?) ORDER BY 1, 2 LIMIT ?",
-            (_ARRIVED, most, microseconds(now), most, most),
+            "SELECT instance_id FROM messages WHERE due_at > ? AND due_at <= ? ORDER BY due_at, id",
+            (max(self._told_until, -1), until),
+        ).fetchall()
+        self._told_until = until
+        found = self._news | dict.fromkeys(row[0] for row in rows)
+        self._news = {}
+        return list(found)
+
+    def waiting(self, now: datetime) -> list[str]:
+        """The instances that have messages due, those first that wait longest."""
+        rows = self._db.execute(
+            "SELECT instance_id FROM messages WHERE due_at <= ? "
+            "ORDER BY CASE WHEN due_at < 0 THEN due_at + ? ELSE due_at END, id",
+            (microseconds(now), _ARRIVED),
         )
-        found: dict[str, list[tuple[int, str | None, str]]] = {}
-        for _, message_id, instance_id, execution_id, event in rows:
-            if instance_id in found or len(found) < limit:
-                found.setdefault(instance_id, []).append((message_id, execution_id, event))
-        return [WorkItem(instance_id, tuple(messages)) for instance_id, messages in found.items()]
+        return list(dict.fromkeys(row[0] for row in rows))
+
+    def messages(self, instance_id: str, now: datetime) -> list[Message]:
+        """The messages that are due for an instance, in the order in which they came."""
+        rows = self._db.execute(
+            "SELECT id, execution_id, event FROM messages WHERE instance_id = ? AND due_at <= ? "
+            "ORDER BY CASE WHEN due_at < 0 THEN due_at + ? ELSE due_at END, id",
+            (instance_id, microseconds(now), _ARRIVED),
+        )
+        return [Message(*row) for row in rows]
+
+    def next_timer_due(self) -> datetime | None:
+        """When the first of the messages is due that `take_due` has not told of; None when none waits."""
+        if self._news:
+            return from_microseconds(0)
+        query = "SELECT min(due_at) FROM messages WHERE due_at > ?"
+        (due_at,) = self._db.execute(query, (self._told_until,)).fetchone()
+        return None if due_at is None else from_microseconds(due_at)
 
     def next_due(self) -> datetime | None:
         """When the first message is due, 1970 for one that has arrived; None when none waits."""

@@ -72,7 +72,7 @@ class Writer:
                     except HostError as error:
                         outcomes.append(partial(_answer, done, None, error))
         except (sqlite3.Error, HubError) as error:
-            _fail(changes, self._outage(error))
+            _fail(changes, self.fail(error))
             with suppress(sqlite3.Error, HubError):
                 # Where only the sync has failed, the log holds what is refused now: write over it.
                 self.hub.try_write()
@@ -87,7 +87,8 @@ class Writer:
         for answer in outcomes:
             answer()
 
-    def _outage(self, error: sqlite3.Error | HubError) -> HubError:
+    def fail(self, error: sqlite3.Error | HubError) -> HubError:
+        """The hub cannot be written or read: until the next batch that can be, that is `problem`."""
         problem = _explained(error)
         if self.problem is None:
             log.error("%s", problem)

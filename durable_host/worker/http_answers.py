@@ -6,15 +6,25 @@ Source: azure-functions-host 4.1037, HttpBinding and ScriptObjectResult.
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from azure.functions.meta import Datum
 
 from durable_host.values import pick
-from durable_host.worker.protocol import HttpAnswer
+from durable_host.worker.protocol import Pairs
 
 _TEXT = (("Content-Type", "text/plain; charset=utf-8"),)
 _JSON = (("Content-Type", "application/json; charset=utf-8"),)
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """A response; `headers` may name Set-Cookie more than once."""
+
+    status: int
+    headers: Pairs = ()
+    body: bytes = b""
 
 
 def http_answer(data: Datum | None) -> HttpAnswer:

@@ -9,7 +9,6 @@ import base64
 import json
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,8 +21,7 @@ from durable_host.worker.converters import decode, encode
 from durable_host.worker.entry_points import EntryPoint
 from durable_host.worker.http_answers import http_answer
 from durable_host.worker.loading import Loaded
-from durable_host.worker.protocol import ActivityResult, Declared, HttpCall, HttpResult
-from durable_host.worker.threads import Threads
+from durable_host.worker.protocol import Activity, Call, Declared, HttpRequest, Orchestrator, Result
 from durable_host.worker.tracebacks import failed
 
 
@@ -79,88 +77,86 @@ class Out:
         return self._value
 
 
-class Invoker:
-    """Calls the functions of an app.
+class Functions:
+    """An app's functions, loaded.
 
     Args:
-        functions: by name.
-        pool: where synchronous functions run.
-        client_json: makes the text that a client binding (`starter`) receives, at each call.
+        client: the text that a client binding (`starter`) receives.
     """
 
-    def __init__(self, functions: Mapping[str, Loaded], pool: Executor, client_json: Callable[[], str]) -> None:
-        self._functions = functions
-        self._threads = Threads(pool)
-        self._client_json = client_json
+    def __init__(self, loaded: Mapping[str, Loaded], client: str) -> None:
+        self._loaded = loaded
+        self._client = Datum(client, "string")
 
-    def run_orchestrator(self, name: str, context_json: str, invocation_id: str) -> str:
-        """One episode, run inline: the durable context in, the SDK's answer out, both JSON text.
+    def is_async(self, name: str) -> bool:
+        """Whether a function is a coroutine function, which runs in the event loop."""
+        entry = self._loaded[name].entry
+        return entry is not None and entry.is_async
 
-        Raises: FunctionFailed.
-        """
-        declared, entry = self._found(name)
-        with _reporting():
-            arguments = self._arguments(declared, entry, Datum(context_json, "string"), invocation_id)
-            answer = entry.main(**arguments)
-        if not isinstance(answer, str):
-            if asyncio.iscoroutine(answer):
-                answer.close()
-            raise FunctionFailed(
-                "TypeError",
-                f"the entry point of orchestrator '{name}' must be what df.Orchestrator.create returns, "
-                f"but it returned {type(answer).__name__}",
-            )
-        return answer
-
-    async def run_activity(self, name: str, input_text: str | None, invocation_id: str) -> ActivityResult:
-        """One activity: JSON text in, None is null.
+    def run(self, call: Call) -> Result:
+        """Call a function that is not a coroutine function; an orchestrator is none, whatever it is.
 
         Raises: FunctionFailed.
         """
-        data = Datum("null" if input_text is None else input_text, "string")
-        outcome = await self._invoke(name, data, invocation_id)
         with _reporting():
-            return ActivityResult(_result_text(outcome.returned), outcome.outputs)
+            declared, entry, arguments = self._prepared(call)
+            return _result(call, declared, entry, arguments, entry.main(**arguments))
 
-    async def run_http(self, name: str, call: HttpCall, invocation_id: str) -> HttpResult:
-        """One HTTP function. Raises: FunctionFailed."""
-        outcome = await self._invoke(name, _request(call), invocation_id)
-        bindings = self._functions[name].declared.bindings
-        output = next((each for each, (kind, _) in bindings.items() if kind == "http"), "$return")
+    async def run_async(self, call: Call) -> Result:
+        """Call a coroutine function. Raises: FunctionFailed."""
         with _reporting():
-            answer = http_answer(outcome.returned if output == "$return" else outcome.written.get(output))
-        return HttpResult(answer, outcome.outputs)
+            declared, entry, arguments = self._prepared(call)
+            # A task of its own: when a function cancels its task, that is not the host's stop.
+            returned = await asyncio.create_task(_awaited(entry.main, arguments))
+            return _result(call, declared, entry, arguments, returned)
 
-    def _found(self, name: str) -> tuple[Declared, EntryPoint]:
-        loaded = self._functions[name]
-        if loaded.entry is None:
+    def _prepared(self, call: Call) -> tuple[Declared, EntryPoint, dict[str, Any]]:
+        loaded = self._loaded[call.function]
+        declared, entry = loaded.declared, loaded.entry
+        if entry is None:
             error = loaded.error
             assert error is not None
             raise FunctionFailed(error.type_name, error.message, error.stack)
-        return loaded.declared, loaded.entry
-
-    async def _invoke(self, name: str, data: Datum, invocation_id: str) -> "_Outcome":
-        declared, entry = self._found(name)
-        with _reporting():
-            arguments = self._arguments(declared, entry, data, invocation_id)
-        if entry.is_async:
-            with _reporting():
-                # A task of its own: when a function cancels its task, that is not the host's stop.
-                result = await asyncio.create_task(_awaited(entry.main, arguments))
-        else:
-            result = await self._threads.run(_called, entry.main, arguments)
-        with _reporting():
-            return _outcome(declared, entry, arguments, result)
-
-    def _arguments(self, declared: Declared, entry: EntryPoint, data: Datum, invocation_id: str) -> dict[str, Any]:
         arguments: dict[str, Any] = {name: Out() for name in entry.outputs}
         for name, kind in entry.inputs.items():
-            is_trigger = name == declared.trigger
-            arguments[name] = decode(kind, data if is_trigger else Datum(self._client_json(), "string"))
+            arguments[name] = decode(kind, _given(call) if name == declared.trigger else self._client)
         if entry.takes_context:
-            storage = CallStorage(invocation_id)
-            arguments["context"] = Context(declared.name, declared.folder, invocation_id, storage)
-        return arguments
+            storage = CallStorage(call.invocation_id)
+            arguments["context"] = Context(declared.name, declared.folder, call.invocation_id, storage)
+        return declared, entry, arguments
+
+
+def _given(call: Call) -> Datum:
+    """What the trigger's parameter is made of."""
+    return _request(call) if isinstance(call, HttpRequest) else Datum(call.payload.decode(), "string")
+
+
+def _result(
+    call: Call, declared: Declared, entry: EntryPoint, arguments: Mapping[str, Any], returned: Any
+) -> Result:
+    if isinstance(call, Orchestrator):
+        return Result(call.id, _orchestrator_state(call.function, returned))
+    outcome = _outcome(declared, entry, arguments, returned)
+    # An HTTP response is told by itself.
+    others = [name for name in outcome.written if declared.bindings.get(name, ("", ""))[0] != "http"]
+    outputs = {name: _plain(outcome.written[name].value) for name in others}
+    if isinstance(call, Activity):
+        return Result(call.id, _result_text(outcome.returned), outputs)
+    output = next((name for name, (kind, _) in declared.bindings.items() if kind == "http"), "$return")
+    answer = http_answer(outcome.returned if output == "$return" else outcome.written.get(output))
+    return Result(call.id, answer.body, outputs, answer.status, answer.headers)
+
+
+def _orchestrator_state(name: str, returned: Any) -> bytes:
+    if isinstance(returned, str):
+        return returned.encode("utf-8", "surrogatepass")
+    if asyncio.iscoroutine(returned):
+        returned.close()
+    raise FunctionFailed(
+        "TypeError",
+        f"the entry point of orchestrator '{name}' must be what df.Orchestrator.create returns, "
+        f"but it returned {type(returned).__name__}",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,11 +165,6 @@ class _Outcome:
 
     returned: Datum | None
     written: Mapping[str, Datum]
-
-    @property
-    def outputs(self) -> Mapping[str, Any]:
-        """What was written, without the worker's types; an HTTP response is told by itself."""
-        return {name: data.value for name, data in self.written.items() if data.type != "http"}
 
 
 @contextmanager
@@ -198,12 +189,6 @@ def _is_being_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-def _called(main: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
-    # Reported in the thread: a future cannot carry StopIteration, and SystemExit would end the host.
-    with _reporting():
-        return main(**arguments)
-
-
 async def _awaited(main: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
     # Reported in the task: SystemExit out of a task would end the host.
     with _reporting():
@@ -226,19 +211,24 @@ def _outcome(declared: Declared, entry: EntryPoint, arguments: Mapping[str, Any]
     return _Outcome(returned, written)
 
 
-def _result_text(data: Datum | None) -> str | None:
+def _plain(value: Any) -> Any:
+    """What was written to an output binding, as text or parsed JSON. Raises: TypeError for what is neither."""
+    return value.decode(errors="replace") if isinstance(value, bytes) else json.loads(json.dumps(value))
+
+
+def _result_text(data: Datum | None) -> bytes:
     """An activity's result as Newtonsoft writes it: compact, non-ASCII as it is, NaN and Infinity as strings."""
     if data is None or data.type is None:
-        return None
+        return b"null"
     value = base64.b64encode(data.value).decode() if data.type == "bytes" else data.value
     text = value if data.type == "json" else json.dumps(value)
     parsed = json.loads(text, parse_constant=str)
     if is_too_deep(parsed, text):
         raise ValueError("the result is nested too deeply to be kept")
-    return None if parsed is None else compact(parsed)
+    return compact(parsed).encode()
 
 
-def _request(call: HttpCall) -> Datum:
+def _request(call: HttpRequest) -> Datum:
     """Source: azure-functions-host 4.1037, GrpcMessageConversionExtensions."""
     headers = {name.lower(): value for name, value in _joined(call.headers).items()}
     # A parameter without a value does not arrive.
@@ -246,7 +236,8 @@ def _request(call: HttpCall) -> Datum:
     request: dict[str, Any] = {
         "method": Datum(call.method, "string"),
         "url": Datum(call.url, "string"),
-        "body": Datum(call.body if "content-length" in headers else b"", "bytes"),
+        # Without a length there is no body: a chunked one does not reach a function on Azure either.
+        "body": Datum(call.payload if "content-length" in headers else b"", "bytes"),
     }
     for part, values in (("headers", headers), ("query", query), ("params", call.route_params)):
         request[part] = {name: Datum(value, "string") for name, value in values.items()}

@@ -1,56 +1,86 @@
-"""Calls in the threads of a pool. Those that end while the loop is busy share one wake of it.
+"""The threads of a worker: one for orchestrators, with more when one of them holds the others up, and a pool.
 
-The loop's own `run_in_executor` wakes it for each, with a write to a socket; that costs some 2 % of a monitor.
-Not here: what is called (`bindings`).
+Not here: what runs in them (`serving`).
 """
 
-import asyncio
+import os
+import re
+import threading
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
-from contextvars import copy_context
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from functools import partial
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
-T = TypeVar("T")
-P = ParamSpec("P")
+_PATIENCE_S = 1.0
+_MOST = 1000  # Source: the functions host sets PYTHON_THREADPOOL_THREAD_COUNT to it where it is unset.
 
 
-class Threads:
-    """The threads of a pool, as one event loop uses them."""
+def pool() -> ThreadPoolExecutor:
+    """For synchronous functions; its threads are made as they are needed."""
+    text = os.environ.get("PYTHON_THREADPOOL_THREAD_COUNT", "")
+    most = int(text) if re.fullmatch("0*[1-9][0-9]{0,3}", text) else _MOST
+    return ThreadPoolExecutor(most, thread_name_prefix="function")
 
-    def __init__(self, pool: Executor) -> None:
-        self._pool = pool
-        self._ended: deque[tuple[asyncio.Future[Any], Future[Any]]] = deque()
-        self._is_woken = False
 
-    async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call it in a thread, in the context of here. Cancelled before a thread is free, it is not called."""
-        told: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        running = self._pool.submit(partial(copy_context().run, call, *args, **kwargs))
-        running.add_done_callback(partial(self._end, told))
-        try:
-            return await told
-        except asyncio.CancelledError:
-            running.cancel()
-            raise
+class OneByOne(Executor):
+    """Runs calls one at a time, in a daemon thread; one that has run for a second no longer holds the others up.
 
-    def _end(self, told: "asyncio.Future[Any]", ended: "Future[Any]") -> None:
-        """Hand the outcome over, in the thread that has it. What is put there before a look is seen by it."""
-        self._ended.append((told, ended))
-        loop = told.get_loop()
-        if not self._is_woken and not loop.is_closed():
-            self._is_woken = True
-            loop.call_soon_threadsafe(self._tell)
+    `idle` is called in the thread when no call waits any more, and while one runs for long.
+    """
 
-    def _tell(self) -> None:
-        self._is_woken = False  # First, so that who ends from now on wakes the loop again.
-        while self._ended:
-            told, ended = self._ended.popleft()
-            if told.done():
-                continue  # Nobody waits any more.
-            error = ended.exception()
-            if error is None:
-                told.set_result(ended.result())
-            else:
-                told.set_exception(error)
+    def __init__(self, idle: Callable[[], None]) -> None:
+        self._idle = idle
+        self._calls: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
+        self._changed = threading.Condition()
+        self._current: object | None = None  # The call after which its thread takes the next.
+        self._closed = threading.Event()
+        for name, target in (("orchestrators", self._work), ("orchestrators' watch", self._watch)):
+            threading.Thread(target=target, name=name, daemon=True).start()
+
+    def submit(self, call: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
+        """Run a call once those before it have ended."""
+        future: Future[Any] = Future()
+        with self._changed:
+            self._calls.append((partial(call, *args, **kwargs), future))
+            self._changed.notify()
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take no more calls; what runs is left to itself."""
+        with self._changed:
+            self._closed.set()
+            self._changed.notify_all()
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                while not self._calls and not self._closed.is_set():
+                    self._changed.wait()
+                if self._closed.is_set():
+                    return
+                call, future = self._calls.popleft()
+                token = self._current = object()
+            try:
+                future.set_result(call())
+            except BaseException as error:  # noqa: BLE001 - Whoever holds the future is told; the thread goes on.
+                future.set_exception(error)
+            with self._changed:
+                if self._current is not token:
+                    return  # Another thread has taken over.
+                self._current = None
+                is_idle = not self._calls
+            if is_idle:
+                self._idle()
+
+    def _watch(self) -> None:
+        seen = None
+        while not self._closed.wait(_PATIENCE_S):
+            with self._changed:
+                is_stuck = self._current is not None and self._current is seen
+                seen = self._current
+                if is_stuck and self._calls:
+                    self._current = None
+                    threading.Thread(target=self._work, name="orchestrators", daemon=True).start()
+            if is_stuck:
+                self._idle()

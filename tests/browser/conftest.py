@@ -68,7 +68,7 @@ def hub(tmp_path: Path) -> Path:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def host(sandbox: Sandbox, app: Path, hub: Path) -> AsyncIterator[Host]:
-    async with Host(app, hub=hub, sandbox_url=sandbox.url) as host:
+    async with Host(app, hub=hub, sandbox_url=sandbox.url, in_process=True) as host:
         sandbox.allow_frame(host.url)
         yield host
 

@@ -124,13 +124,13 @@ async def test_what_nothing_matches_can_be_left(open_dashboard: Open, host: Host
 async def test_a_host_that_went_away_is_missed_and_found_again(
     open_dashboard: Open, tmp_path: Path, app: Path
 ) -> None:
-    async with Host(app, hub=tmp_path / "other.db") as other:
+    async with Host(app, hub=tmp_path / "other.db", in_process=True) as other:
         page = (await open_dashboard(at=other.url)).page
         await expect(page.get_by_text("Nothing has been started yet.")).to_be_visible()
         port = int(other.url.rpartition(":")[2])
     await expect(page.get_by_role("alert").first).to_contain_text(f"{other.url} does not answer.")
 
-    async with Host(app, hub=tmp_path / "other.db", port=port) as other:
+    async with Host(app, hub=tmp_path / "other.db", port=port, in_process=True) as other:
         await other.start("Wait", {}, "later")
 
         await expect(lines(page)).to_contain_text(["later"])

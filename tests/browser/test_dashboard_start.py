@@ -97,7 +97,7 @@ async def test_an_app_without_such_a_function_is_started_by_the_durable_http_api
 async def test_a_host_without_a_sandbox_says_how_it_gets_one(
     open_dashboard: Open, app: Path, tmp_path: Path
 ) -> None:
-    async with Host(app, hub=tmp_path / "other.db") as other:
+    async with Host(app, hub=tmp_path / "other.db", in_process=True) as other:
         page = (await open_dashboard("sandbox", at=other.url)).page
 
         await expect(page.get_by_text("This host runs no stand-ins")).to_be_visible()

@@ -41,10 +41,7 @@ def has(instance_id: str, kind: EventType) -> Callable[[TaskHub], bool]:
     """Whether this event waits for the instance, or has reached it."""
 
     def find(hub: TaskHub) -> bool:
-        waiting = [
-            item for item in hub.due(datetime(9999, 1, 1, tzinfo=UTC), 99) if item.instance_id == instance_id
-        ]
-        texts = [text for item in waiting for _, _, text in item.messages]
+        texts = [message.event for message in hub.messages(instance_id, datetime(9999, 1, 1, tzinfo=UTC))]
         return any(event["EventType"] == kind for event in parse([*hub.history(instance_id), *texts]))
 
     return find

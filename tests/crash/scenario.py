@@ -20,8 +20,8 @@ from typing import Any
 from aiohttp import ClientSession
 
 from durable_host import Host
+from durable_host.dispatch.drivers import AtOnce
 from tests.crash.clock import START, FrozenClock
-from tests.crash.inline import InlineExecutor
 
 INSTANCES = "/runtime/webhooks/durabletask/instances"
 ORCHESTRATORS = "/runtime/webhooks/durabletask/orchestrators"
@@ -142,7 +142,7 @@ def play(run: Run) -> None:
 
 
 async def _play(run: Run) -> None:
-    host = Host(run.app, hub=run.hub, clock=FrozenClock(), executor=InlineExecutor())
+    host = Host(run.app, hub=run.hub, clock=FrozenClock(), executor=AtOnce())
     async with host, ClientSession(host.url) as client:
         points = Points(run.die_at)
         points.watch(host)

@@ -28,5 +28,5 @@ def serve(place: Place) -> None:
 
 
 async def _serve(place: Place) -> None:
-    async with Host(place.app, hub=place.hub, port=place.port) as host:
+    async with Host(place.app, hub=place.hub, port=place.port, in_process=True) as host:
         await host.run()

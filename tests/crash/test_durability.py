@@ -21,7 +21,7 @@ def request_(request: pytest.FixtureRequest) -> Request:
 @pytest.fixture
 async def host(crash_app: Path, sandbox: Sandbox, tmp_path: Path) -> AsyncIterator[Host]:
     """A host with an instance in each state: `gate` waits, `held` is suspended, `ended` and `failed` are over."""
-    async with Host(crash_app, hub=tmp_path / "hub.db", clock=FrozenClock()) as host:
+    async with Host(crash_app, hub=tmp_path / "hub.db", clock=FrozenClock(), in_process=True) as host:
         for name, instance_id in (("Gate", "gate"), ("Gate", "held"), ("Squares", "ended"), ("None", "failed")):
             await host.start(name, [], instance_id)
         await host.advance(1)

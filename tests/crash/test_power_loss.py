@@ -107,7 +107,7 @@ def snapshots(crash_app: Path, scratch: Path) -> list[Snapshot]:
 
 
 async def _record(app: Path, hub: Path) -> list[Snapshot]:
-    async with Host(app, hub=hub, clock=FrozenClock()) as host, ClientSession(host.url) as client:
+    async with Host(app, hub=hub, clock=FrozenClock(), in_process=True) as host, ClientSession(host.url) as client:
         recorder = Recorder(hub, client)
         await asyncio.gather(*(recorder.start(range(first, STARTS, CLIENTS)) for first in range(CLIENTS)))
     return recorder.snapshots

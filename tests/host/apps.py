@@ -3,15 +3,13 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from durable_host.clock import RealClock
-from durable_host.dispatch.watchdog import Watchdog
-from durable_host.dispatch.workers import OUTPUTS, Worker
+from durable_host.dispatch.workers import OUTPUTS, declared
 from durable_host.functions.triggers import FunctionApp, read_app
+from durable_host.worker.loading import AppCode, load
 
 BUNDLE = {"id": "Microsoft.Azure.Functions.ExtensionBundle", "version": "[4.*, 5.0.0)"}
 ORCHESTRATOR = {"name": "context", "type": "orchestrationTrigger", "direction": "in"}
@@ -51,13 +49,14 @@ def write_host_json(root: Path, **more: Any) -> None:
 
 @contextmanager
 def loaded(root: Path) -> Iterator[FunctionApp]:
-    """The app, loaded, and unloaded afterwards."""
-    with ThreadPoolExecutor(1) as pool:
-        worker = Worker(read_app(root, OUTPUTS), RealClock(), pool, str, Watchdog())
-        try:
-            yield worker.app
-        finally:
-            worker.unload()
+    """The app, with what a worker said of its functions; its code is unloaded afterwards."""
+    app = read_app(root, OUTPUTS)
+    code = AppCode(app.root)
+    try:
+        functions = [load(declared(each), code) for each in app.functions]
+        yield app.with_errors({each.declared.name: each.error for each in functions if each.error is not None})
+    finally:
+        code.unload()
 
 
 def without_marks(stack: str) -> str:

@@ -15,12 +15,12 @@ CALLING_APP = APPS / "calling"
 @pytest.fixture
 async def host(request: pytest.FixtureRequest, clock: Clock, tmp_path: Path) -> AsyncIterator[Host]:
     """What a test file names of the golden app, on a host with a hub of its own."""
-    async with Host(named_by(request.path), hub=tmp_path / "hub.db", clock=clock) as host:
+    async with Host(named_by(request.path), hub=tmp_path / "hub.db", clock=clock, in_process=True) as host:
         yield host
 
 
 @pytest.fixture
 async def calling(clock: Clock, tmp_path: Path) -> AsyncIterator[Host]:
     """The app whose activities get URLs, on a host with a hub of its own."""
-    async with Host(CALLING_APP, hub=tmp_path / "hub.db", clock=clock) as host:
+    async with Host(CALLING_APP, hub=tmp_path / "hub.db", clock=clock, in_process=True) as host:
         yield host

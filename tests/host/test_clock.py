@@ -183,7 +183,7 @@ def test_one_clock_serves_hosts_in_two_event_loops(tmp_path: Path) -> None:
     clock = RealClock()
 
     async def serve(name: str) -> str:
-        async with Host(GOLDEN_APP, hub=tmp_path / name, clock=clock) as host:
+        async with Host(GOLDEN_APP, hub=tmp_path / name, clock=clock, in_process=True) as host:
             return str((await host.wait(await host.start("T_Instant")))["runtimeStatus"])
 
     assert [asyncio.run(serve("one.db")), asyncio.run(serve("two.db"))] == ["Completed", "Completed"]

@@ -62,32 +62,35 @@ def has_ipv6() -> bool:
 
 @pytest.mark.usefixtures("as_before")
 async def test_a_host_serves_an_app_with_its_settings_and_leaves_no_trace(app: Path, tmp_path: Path) -> None:
-    async with Host(app, hub=tmp_path / "hub.db") as host:
+    async with Host(app, hub=tmp_path / "hub.db", in_process=True) as host:
         assert await answer(f"{host.url}/api/Greet") == "hellohello"
         assert os.environ["WEBSITE_HOSTNAME"] == urlsplit(host.url).netloc
 
 
 async def test_an_app_may_be_changed_between_two_hosts(app: Path, tmp_path: Path) -> None:
-    async with Host(app, hub=tmp_path / "hub.db") as host:
+    async with Host(app, hub=tmp_path / "hub.db", in_process=True) as host:
         assert await answer(f"{host.url}/api/Greet") == "hellohello"
     code = "def main(req): return 'changed, and of another length'\n"
     (app / "Greet" / "__init__.py").write_text(code)
 
-    async with Host(app, hub=tmp_path / "hub.db") as host:
+    async with Host(app, hub=tmp_path / "hub.db", in_process=True) as host:
         assert await answer(f"{host.url}/api/Greet") == "changed, and of another length"
 
 
 async def test_a_hub_lies_in_the_apps_folder_under_its_name_unless_told_otherwise(app: Path) -> None:
     write_host_json(app, extensions={"durableTask": {"hubName": "MyHub"}})
 
-    async with Host(str(app)) as host:
+    async with Host(str(app), in_process=True) as host:
         assert host.hub.path == app / ".durable_host" / "MyHub.db"
 
     assert (app / ".durable_host" / "MyHub.db").exists()
 
 
 async def test_hosts_run_side_by_side_on_hubs_of_their_own(tmp_path: Path) -> None:
-    async with Host(GOLDEN_APP, hub=tmp_path / "1.db") as one, Host(GOLDEN_APP, hub=tmp_path / "2.db") as two:
+    async with (
+        Host(GOLDEN_APP, hub=tmp_path / "1.db", in_process=True) as one,
+        Host(GOLDEN_APP, hub=tmp_path / "2.db", in_process=True) as two,
+    ):
         instance_id = await one.start("T_Hello", "x")
 
         assert (await one.wait(instance_id))["output"] == "x"
@@ -101,7 +104,7 @@ async def test_a_port_that_is_taken_is_told_with_what_to_do(app: Path, tmp_path:
         port = taken.getsockname()[1]
 
         with pytest.raises(HostError) as refusal:
-            async with Host(app, hub=tmp_path / "hub.db", port=port):
+            async with Host(app, hub=tmp_path / "hub.db", port=port, in_process=True):
                 pass
 
     assert str(refusal.value) == (
@@ -114,7 +117,7 @@ async def test_a_port_that_is_taken_is_told_with_what_to_do(app: Path, tmp_path:
 @pytest.mark.usefixtures("as_before")
 async def test_an_address_of_no_machine_here_is_told(app: Path, tmp_path: Path) -> None:
     with pytest.raises(HostError, match=r"^Port 0 is unavailable on 203\.0\.113\.1 \(Cannot assign requested"):
-        async with Host(app, hub=tmp_path / "hub.db", address="203.0.113.1"):
+        async with Host(app, hub=tmp_path / "hub.db", address="203.0.113.1", in_process=True):
             pass
 
 
@@ -122,7 +125,7 @@ async def test_an_address_of_no_machine_here_is_told(app: Path, tmp_path: Path) 
 @pytest.mark.parametrize("address", ["a\0b", "\ud800", "a..b"])
 async def test_what_is_no_address_is_told(app: Path, tmp_path: Path, address: str) -> None:
     with pytest.raises(HostError) as refusal:
-        async with Host(app, hub=tmp_path / "hub.db", address=address):
+        async with Host(app, hub=tmp_path / "hub.db", address=address, in_process=True):
             pass
 
     assert str(refusal.value) == f"{address!r} is no address to listen on: name one with --address."
@@ -137,11 +140,11 @@ async def test_a_start_that_fails_late_leaves_no_trace_either(app: Path, tmp_pat
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with TaskHub(tmp_path / "hub.db"), pytest.raises(HubError, match="another host has this task hub open"):
-        async with Host(app, hub=tmp_path / "hub.db", port=port):
+        async with Host(app, hub=tmp_path / "hub.db", port=port, in_process=True):
             pass
 
     # The port and the hub are free again.
-    async with Host(app, hub=tmp_path / "hub.db", port=port) as host:
+    async with Host(app, hub=tmp_path / "hub.db", port=port, in_process=True) as host:
         assert await answer(f"{host.url}/api/Greet") == "hellohello"
 
 
@@ -152,13 +155,13 @@ async def test_what_makes_a_start_impossible_is_an_app_error(app: Path, tmp_path
 
     root = tmp_path / "nowhere" if broken == "nothing" else app
     with pytest.raises(AppError):
-        async with Host(root, hub=tmp_path / "hub.db"):
+        async with Host(root, hub=tmp_path / "hub.db", in_process=True):
             pass
 
 
 async def test_a_host_that_is_left_by_an_error_ends_too(app: Path, tmp_path: Path) -> None:
     with pytest.raises(LookupError):
-        async with Host(app, hub=tmp_path / "hub.db"):
+        async with Host(app, hub=tmp_path / "hub.db", in_process=True):
             raise LookupError
 
     with TaskHub(tmp_path / "hub.db"):
@@ -185,7 +188,7 @@ async def test_on_ipv6_the_apps_own_client_finds_the_host(tmp_path: Path) -> Non
     write_function(tmp_path, "Start", code, HTTP, STARTER, RETURN)
     write_function(tmp_path, "Echo", "def main(value): return value", ACTIVITY)
 
-    async with Host(tmp_path, hub=tmp_path / "hub.db", address="::1") as host:
+    async with Host(tmp_path, hub=tmp_path / "hub.db", address="::1", in_process=True) as host:
         port = urlsplit(host.url).port
         assert await answer(f"http://[::1]:{port}/api/Start") == "mine"
 
@@ -248,19 +251,19 @@ async def test_waiting_too_long_says_where_the_instance_stands(host: Host) -> No
 
 
 async def test_an_instance_outlives_its_host(tmp_path: Path) -> None:
-    async with Host(GOLDEN_APP, hub=tmp_path / "hub.db") as host:
+    async with Host(GOLDEN_APP, hub=tmp_path / "hub.db", in_process=True) as host:
         await host.start("T_WaitEvent", instance_id="mine")
 
-    async with Host(GOLDEN_APP, hub=tmp_path / "hub.db") as host:
+    async with Host(GOLDEN_APP, hub=tmp_path / "hub.db", in_process=True) as host:
         assert [each.id for each in host.instances.page(Filter(), "", 10)] == ["mine"]
         await host.raise_event("mine", "Go", 1)
         assert (await host.wait("mine"))["output"] == ["int", 1]
 
 
 async def test_time_never_runs_back_over_a_restart_even_when_nothing_was_due(tmp_path: Path) -> None:
-    async with Host(GOLDEN_APP, hub=tmp_path / "hub.db", clock=RealClock()) as host:
+    async with Host(GOLDEN_APP, hub=tmp_path / "hub.db", clock=RealClock(), in_process=True) as host:
         await host.advance(3600)
         shown = host.clock.now()
 
-    async with Host(GOLDEN_APP, hub=tmp_path / "hub.db") as host:
+    async with Host(GOLDEN_APP, hub=tmp_path / "hub.db", in_process=True) as host:
         assert host.clock.now() >= shown

@@ -21,7 +21,7 @@ def count(record_property: Callable[[str, object], None]) -> Count:
 @pytest.fixture
 async def golden(tmp_path: Path) -> AsyncIterator[Host]:
     """The golden app, whose orchestrators do one small thing each, on a host in real time."""
-    async with Host(GOLDEN_APP, hub=tmp_path / "golden.db", clock=RealClock()) as host:
+    async with Host(GOLDEN_APP, hub=tmp_path / "golden.db", clock=RealClock(), in_process=True) as host:
         yield host
 
 

@@ -85,7 +85,7 @@ async def test_timers_are_neither_lost_nor_early_however_the_clock_jumps_and_the
     latest = clock.now()
     async with AsyncExitStack() as stack:
         host = await stack.enter_async_context(
-            Host(sleepers, hub=tmp_path / "hub.db", clock=clock, on_episode=witness)
+            Host(sleepers, hub=tmp_path / "hub.db", clock=clock, on_episode=witness, in_process=True)
         )
         for _ in range(12):
             for _ in range(5):
@@ -97,7 +97,7 @@ async def test_timers_are_neither_lost_nor_early_however_the_clock_jumps_and_the
             if chance.random() < 0.5:
                 await stack.aclose()
                 host = await stack.enter_async_context(
-                    Host(sleepers, hub=tmp_path / "hub.db", clock=clock, on_episode=witness)
+                    Host(sleepers, hub=tmp_path / "hub.db", clock=clock, on_episode=witness, in_process=True)
                 )
             shown = clock.now()
             await host.idle()
@@ -129,7 +129,7 @@ async def test_a_monitor_ends_by_its_expiry_whatever_the_clock_did(
     request = {"repo": "octo/cat", "phone": "+14255550167", "interval_seconds": 60, "expiry_seconds": 300}
     async with AsyncExitStack() as stack:
         host = await stack.enter_async_context(
-            Host(ROOT, hub=tmp_path / "hub.db", clock=clock, on_episode=witness)
+            Host(ROOT, hub=tmp_path / "hub.db", clock=clock, on_episode=witness, in_process=True)
         )
         url = f"{host.url}/orchestrators/E3_Monitor/mine"
         async with ClientSession() as client, client.post(url, json=request) as response:
@@ -140,7 +140,7 @@ async def test_a_monitor_ends_by_its_expiry_whatever_the_clock_did(
         if restarts:
             await stack.aclose()
             host = await stack.enter_async_context(
-                Host(ROOT, hub=tmp_path / "hub.db", clock=clock, on_episode=witness)
+                Host(ROOT, hub=tmp_path / "hub.db", clock=clock, on_episode=witness, in_process=True)
             )
         await host.idle()
         status = await host.status("mine")
@@ -161,7 +161,7 @@ async def test_a_machine_that_has_slept_wakes_its_timers_within_seconds(
     jump: timedelta, sleepers: Path, tmp_path: Path, count: Count
 ) -> None:
     clock = SteppedClock()
-    async with Host(sleepers, hub=tmp_path / "hub.db", clock=clock) as host:
+    async with Host(sleepers, hub=tmp_path / "hub.db", clock=clock, in_process=True) as host:
         due = (clock.now() + jump - SECOND).isoformat()
         ids = [await host.start("Sleep", due) for _ in range(20)]
         await host.idle()
@@ -185,7 +185,7 @@ async def test_what_was_accepted_before_a_jump_runs_at_once(jump: timedelta, tmp
             put_start(hub, Start(each, "T_Instant", each, text, None), now)
 
     clock.step += jump
-    async with Host(GOLDEN_APP, hub=tmp_path / "hub.db", clock=clock) as host:
+    async with Host(GOLDEN_APP, hub=tmp_path / "hub.db", clock=clock, in_process=True) as host:
         ends = [await host.wait(each, timeout_s=30) for each in ids]
 
     assert [end["runtimeStatus"] for end in ends] == ["Completed"] * len(ids)
@@ -195,7 +195,7 @@ async def test_what_was_accepted_before_a_jump_runs_at_once(jump: timedelta, tmp
 @jumps
 async def test_an_event_reaches_who_waits_for_it_across_a_jump(jump: timedelta, tmp_path: Path) -> None:
     clock, witness = SteppedClock(), Witness()
-    async with Host(GOLDEN_APP, hub=tmp_path / "hub.db", clock=clock, on_episode=witness) as host:
+    async with Host(GOLDEN_APP, hub=tmp_path / "hub.db", clock=clock, on_episode=witness, in_process=True) as host:
         instance_id = await host.start("T_WaitEvent")
         await host.idle()
 
@@ -210,7 +210,10 @@ async def test_a_caller_who_waits_for_an_output_is_answered_in_time_whatever_the
     jump: timedelta, tmp_path: Path
 ) -> None:
     clock = SteppedClock()
-    async with Host(GOLDEN_APP, hub=tmp_path / "hub.db", clock=clock) as host, ClientSession(host.url) as client:
+    async with (
+        Host(GOLDEN_APP, hub=tmp_path / "hub.db", clock=clock, in_process=True) as host,
+        ClientSession(host.url) as client,
+    ):
         url = f"{BASE}/orchestrators/T_WaitEvent/mine?timeout=1&pollingInterval=0.1"
         call = asyncio.create_task(client.post(url))
         while await host.status("mine") is None:
@@ -226,13 +229,13 @@ async def test_skipped_time_is_kept_though_the_clock_jumps_while_no_host_runs(
     jump: timedelta, sleepers: Path, tmp_path: Path
 ) -> None:
     skipping = SkipClock()
-    async with Host(sleepers, hub=tmp_path / "hub.db", clock=skipping) as host:
+    async with Host(sleepers, hub=tmp_path / "hub.db", clock=skipping, in_process=True) as host:
         due = (skipping.now() + 3 * DAY).isoformat()
         await host.wait(await host.start("Sleep", due))
         skipped = host.hub.skipped
 
     clock = SteppedClock(jump)
-    async with Host(sleepers, hub=tmp_path / "hub.db", clock=clock) as host:
+    async with Host(sleepers, hub=tmp_path / "hub.db", clock=clock, in_process=True) as host:
         assert clock.skipped == skipped
         later = (clock.now() + DAY).isoformat()
         instance_id = await host.start("Sleep", later)

@@ -177,7 +177,8 @@ class Caller:
 async def busy_host(app: Path, disk: Disk, url: str) -> AsyncIterator[tuple[Running, Caller]]:
     """A host with an instance in each state, an activity that waits for its URL, and a timer of a second."""
     async with (
-        running("--script-root", app, "--hub", disk.hub) as host,
+        # Beside a sandbox, where the clock may be moved.
+        running("--script-root", app, "--hub", disk.hub, "--sandbox", "0") as host,
         ClientSession(host.url) as client,
     ):
         caller = Caller(client)
@@ -294,7 +295,10 @@ async def test_a_disk_that_is_full_calls_no_function_again_and_again(
 ) -> None:
     contexts: list[str] = []
     async with Host(
-        GOLDEN_APP, hub=tmp_path / "hub.db", on_episode=lambda *told: contexts.append(told[0])
+        GOLDEN_APP,
+        hub=tmp_path / "hub.db",
+        on_episode=lambda *told: contexts.append(told[0]),
+        in_process=True,
     ) as host:
         instance_id = await host.start("T_WaitEvent")
         await host.idle()

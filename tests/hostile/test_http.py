@@ -99,7 +99,7 @@ async def test_what_is_no_http_is_refused_without_a_word_in_the_log(
 async def test_slow_callers_are_let_go_and_hold_nobody_up(tmp_path: Path, count: Count) -> None:
     beginnings = [b"", b"G", b"GET / HTTP/1.1\r\nHost: loc", POST + b"Content-Length: 10\r\n\r\n12"]
     async with (
-        Host(GOLDEN_APP, hub=tmp_path / "hub.db", receive_s=1) as host,
+        Host(GOLDEN_APP, hub=tmp_path / "hub.db", receive_s=1, in_process=True) as host,
         ClientSession(host.url) as client,
     ):
         slow = [asyncio.create_task(send(host.url, beginnings[number % 4])) for number in range(200)]

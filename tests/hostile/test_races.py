@@ -81,7 +81,10 @@ def answers(story: list[Moment], operation: str) -> Counter[str | None]:
 async def test_of_200_starts_with_one_id_one_wins_and_the_rest_are_told(
     app: Path, tmp_path: Path, count: Count
 ) -> None:
-    async with Host(app, hub=tmp_path / "hub.db", clock=RealClock()) as host, ClientSession(host.url) as client:
+    async with (
+        Host(app, hub=tmp_path / "hub.db", clock=RealClock(), in_process=True) as host,
+        ClientSession(host.url) as client,
+    ):
         story = await race(client, "Wait", "one", [], [["start"]] * 200)
 
         assert answers(story, "start") == {"202": 1, "409": 199}
@@ -110,7 +113,10 @@ RACES = {
 async def test_a_race_is_a_story_that_could_have_been(name: str, app: Path, tmp_path: Path, count: Count) -> None:
     orchestrator, before, at_once = RACES[name]
     ends: Counter[str | None] = Counter()
-    async with Host(app, hub=tmp_path / "hub.db", clock=RealClock()) as host, ClientSession(host.url) as client:
+    async with (
+        Host(app, hub=tmp_path / "hub.db", clock=RealClock(), in_process=True) as host,
+        ClientSession(host.url) as client,
+    ):
         for number in range(10):
             shuffled = random.Random(number).sample(at_once, len(at_once))
             story = await race(client, orchestrator, f"{number}", before, shuffled)
@@ -138,7 +144,10 @@ async def assert_histories_are_whole(host: Host, client: ClientSession) -> None:
 async def test_random_races_are_stories_that_could_have_been(
     rounds: int, app: Path, tmp_path: Path, count: Count
 ) -> None:
-    async with Host(app, hub=tmp_path / "hub.db", clock=RealClock()) as host, ClientSession(host.url) as client:
+    async with (
+        Host(app, hub=tmp_path / "hub.db", clock=RealClock(), in_process=True) as host,
+        ClientSession(host.url) as client,
+    ):
         for seed in range(rounds):
             chance = random.Random(seed)
             name = chance.choice(["Wait", "Timer"])

@@ -198,7 +198,7 @@ async def test_no_answer_of_github_or_twilio_leads_a_secret_out(
 ) -> None:
     told = []
     hub = tmp_path / "hub.db"
-    async with Host(ROOT, hub=hub, clock=SkipClock()) as host, ClientSession(host.url) as client:
+    async with Host(ROOT, hub=hub, clock=SkipClock(), in_process=True) as host, ClientSession(host.url) as client:
         told.append(await alerts(host, client))
         for twilios in TWILIO:
             services.message = twilios
@@ -231,7 +231,10 @@ async def test_no_failed_connection_leads_a_secret_out(
 ) -> None:
     port = urlsplit(os.environ["TWILIO_API_URL"]).port
     monkeypatch.setenv("TWILIO_API_URL", url.format(port=port))
-    async with Host(ROOT, hub=tmp_path / "hub.db", clock=SkipClock()) as host, ClientSession(host.url) as client:
+    async with (
+        Host(ROOT, hub=tmp_path / "hub.db", clock=SkipClock(), in_process=True) as host,
+        ClientSession(host.url) as client,
+    ):
         told = await alerts(host, client)
 
     assert '"outcome": "alerted"' not in told
@@ -321,7 +324,10 @@ async def test_the_command_line_prints_no_secret(
 async def test_a_replay_prints_no_secret(
     services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with Host(ROOT, hub=tmp_path / "hub.db", clock=SkipClock()) as host, ClientSession(host.url) as client:
+    async with (
+        Host(ROOT, hub=tmp_path / "hub.db", clock=SkipClock(), in_process=True) as host,
+        ClientSession(host.url) as client,
+    ):
         await client.post(f"{MONITOR}/mine", json=REQUEST)
         await host.wait("mine")
         url = f"{BASE}/instances/mine?showHistory=true&showHistoryOutput=true"

@@ -82,7 +82,7 @@ class Invariants:
         if hub.skipped < self._ledger.skipped:
             self._world.violated(f"time is back at +{hub.skipped}, after an answer at +{self._ledger.skipped}")
 
-    def check_end(self, host: Host) -> None:
+    async def check_end(self, host: Host) -> None:
         """All has come to its end, and to the right one."""
         self.check_hub(host.hub)
         for execution_id in self._ledger.acknowledged - self._episodes.keys():
@@ -96,7 +96,7 @@ class Invariants:
         for record in host.instances.page(Filter(), "", 1000):
             self._check_instance(record)
         self._check_monitors()
-        self._check_replays(host)
+        await self._check_replays(host)
 
     def _check_instance(self, record: Record) -> None:
         start = self._start_of(record.id)
@@ -153,17 +153,14 @@ class Invariants:
             if at(history[-1]) > expires_at + _SLACK + self._world.outage:
                 self._world.violated(f"{instance_id} goes on after {expires_at}")
 
-    def _check_replays(self, host: Host) -> None:
+    async def _check_replays(self, host: Host) -> None:
         """The history of each instance, as the hub holds it, comes to what its last episode came to."""
         for record in host.instances.page(Filter(), "", 1000):
             last = self._episodes[record.execution_id]
             function = host.app.find(record.name)
             assert function is not None
             opening = open_episode(record.instance, host.hub.history(record.id), [], record.updated_at)
-            try:
-                answer: str | FunctionFailed = host.worker.run_orchestrator(function, opening.context, "replayed")
-            except FunctionFailed as failure:
-                answer = failure
+            answer = await host.worker.ask_orchestrator(function, opening.context)
             if str(answer) != str(last.answer):
                 self._world.violated(f"{record.id}: its history comes to {answer}, not {last.answer}")
 

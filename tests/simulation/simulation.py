@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from durable_host import Host, HostError
+from durable_host.dispatch.drivers import AtOnce
 from durable_host.engine.events import Status
 from durable_host.errors import HubError, InstanceFinished, NotAllowed
 from durable_host.hub.records import Filter
 from durable_host.hub.taskhub import TaskHub
 from tests.conftest import APPS, ROOT
-from tests.crash.inline import InlineExecutor
 from tests.simulation.clients import Client, Ledger
 from tests.simulation.invariants import Invariants
 from tests.simulation.world import World
@@ -84,7 +84,7 @@ async def _simulate(seed: int, app: Path, hub: Path) -> World:
 async def _live(app: Path, hub: Path, world: World, clients: list[Client], invariants: Invariants) -> bool:
     """Run a host until it dies, or all has come to its end: whether it has."""
     clock = world.clock
-    host = Host(app, hub=hub, clock=clock, executor=InlineExecutor(), on_episode=invariants.on_episode)
+    host = Host(app, hub=hub, clock=clock, executor=AtOnce(), on_episode=invariants.on_episode)
     async with host:
         host.hub.trace(world.disk.statement)
         death = asyncio.create_task(clock.died.wait())
@@ -105,7 +105,7 @@ async def _live(app: Path, hub: Path, world: World, clients: list[Client], invar
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
-        invariants.check_end(host)
+        await invariants.check_end(host)
     return True
 
 

@@ -28,13 +28,13 @@ REQUEST: dict[str, Any] = {
 
 @pytest.fixture
 async def source(sandbox: Sandbox, tmp_path: Path) -> AsyncIterator[Host]:
-    async with Host(ROOT, hub=tmp_path / "source.db", clock=RealClock()) as host:
+    async with Host(ROOT, hub=tmp_path / "source.db", clock=RealClock(), in_process=True) as host:
         yield host
 
 
 @pytest.fixture
 async def target(source: Host, tmp_path: Path) -> AsyncIterator[Host]:
-    async with Host(ROOT, hub=tmp_path / "target.db", clock=RealClock()) as host:
+    async with Host(ROOT, hub=tmp_path / "target.db", clock=RealClock(), in_process=True) as host:
         yield host
 
 
@@ -279,6 +279,7 @@ async def test_a_start_whose_answer_is_lost_is_not_made_twice(
     await _start(source, "one")
 
     code, _ = await _move(source.url, url, "--go")
+    await target.idle()
 
     assert code == 0
     assert await _runtime_status(source, "one") == "Terminated"
@@ -356,8 +357,8 @@ async def test_one_that_ran_out_of_time_during_a_broken_move_is_resumed(
 
 async def test_a_host_that_asks_for_a_key_gets_the_one_of_its_variable(sandbox: Sandbox, tmp_path: Path) -> None:
     async with (
-        Host(ROOT, hub=tmp_path / "source.db", clock=RealClock(), address="0.0.0.0") as source,
-        Host(ROOT, hub=tmp_path / "target.db", clock=RealClock(), address="0.0.0.0") as target,
+        Host(ROOT, hub=tmp_path / "source.db", clock=RealClock(), address="0.0.0.0", in_process=True) as source,
+        Host(ROOT, hub=tmp_path / "target.db", clock=RealClock(), address="0.0.0.0", in_process=True) as target,
     ):
         await _start(source, "one")
 

@@ -103,11 +103,11 @@ async def test_a_result_for_an_instance_before_is_none_for_the_one_that_took_its
 
 
 async def test_an_activity_in_flight_runs_again_on_the_next_host(tmp_path: Path, gate: Gate) -> None:
-    async with Host(CALLING_APP, hub=tmp_path / "hub.db") as host:
+    async with Host(CALLING_APP, hub=tmp_path / "hub.db", in_process=True) as host:
         instance_id = await host.start("Call", [f"{gate.url}/?again"])
         await gate.came.acquire()
 
-    async with Host(CALLING_APP, hub=tmp_path / "hub.db") as host:
+    async with Host(CALLING_APP, hub=tmp_path / "hub.db", in_process=True) as host:
         await gate.came.acquire()
         gate.opened.set()
         assert (await host.wait(instance_id))["output"] == ["again"]
@@ -115,12 +115,12 @@ async def test_an_activity_in_flight_runs_again_on_the_next_host(tmp_path: Path,
 
 async def test_an_activity_in_flight_whose_function_is_gone_fails(tmp_path: Path, gate: Gate) -> None:
     app = shutil.copytree(CALLING_APP, tmp_path / "app")
-    async with Host(app, hub=tmp_path / "hub.db") as host:
+    async with Host(app, hub=tmp_path / "hub.db", in_process=True) as host:
         instance_id = await host.start("Call", [gate.url])
         await gate.came.acquire()
     shutil.rmtree(app / "Get")
 
-    async with Host(app, hub=tmp_path / "hub.db") as host:
+    async with Host(app, hub=tmp_path / "hub.db", in_process=True) as host:
         status = await host.wait(instance_id)
 
     assert status["runtimeStatus"] == "Failed"
@@ -134,7 +134,7 @@ async def test_an_activity_that_ends_by_a_cancellation_of_its_own_fails(tmp_path
     )
     orchestrator(tmp_path, "Main", "return (yield context.call_activity('Quit', 1))")
 
-    async with Host(tmp_path, hub=tmp_path / "hub.db") as host:
+    async with Host(tmp_path, hub=tmp_path / "hub.db", in_process=True) as host:
         status = await host.wait(await host.start("Main"), timeout_s=30)
 
     assert status["runtimeStatus"] == "Failed"
@@ -192,13 +192,13 @@ async def test_short_timers_fire_by_themselves(host: Host) -> None:
 
 
 async def test_a_timer_that_came_due_while_no_host_ran_fires_at_once(tmp_path: Path) -> None:
-    async with Host(GOLDEN_APP, hub=tmp_path / "hub.db") as host:
+    async with Host(GOLDEN_APP, hub=tmp_path / "hub.db", in_process=True) as host:
         instance_id = await host.start("T_Wait")
         await host.idle()
     clock = RealClock()
     clock.skip_to(clock.now() + 2 * HOUR)
 
-    async with Host(GOLDEN_APP, hub=tmp_path / "hub.db", clock=clock) as host:
+    async with Host(GOLDEN_APP, hub=tmp_path / "hub.db", clock=clock, in_process=True) as host:
         assert (await host.wait(instance_id))["output"] == "woke"
 
 
@@ -208,7 +208,7 @@ async def test_an_instance_never_sees_time_run_back(tmp_path: Path) -> None:
     with TaskHub(tmp_path / "hub.db") as hub, hub.batch():
         put_start(hub, Start("an-id", "T_Instant", "e", "1", None), later)
 
-    async with Host(GOLDEN_APP, hub=tmp_path / "hub.db", clock=clock) as host:
+    async with Host(GOLDEN_APP, hub=tmp_path / "hub.db", clock=clock, in_process=True) as host:
         await host.wait("an-id")
         assert host.instances.get("an-id").updated_at >= later
 
@@ -226,7 +226,9 @@ async def test_many_instances_at_once_are_all_run(host: Host) -> None:
 
 async def test_each_episode_is_told_with_what_was_exchanged(tmp_path: Path) -> None:
     seen: list[tuple[str, str, str, str | FunctionFailed]] = []
-    async with Host(GOLDEN_APP, hub=tmp_path / "h", on_episode=lambda *told: seen.append(told)) as host:
+    async with Host(
+        GOLDEN_APP, hub=tmp_path / "h", on_episode=lambda *told: seen.append(told), in_process=True
+    ) as host:
         first = await host.start("t_hello", "x")
         await host.wait(first)
         second = await host.start("T_Raise")
@@ -262,7 +264,7 @@ async def test_a_start_of_what_is_no_orchestrator_fails_and_says_so(host: Host, 
 async def test_code_that_could_not_be_loaded_fails_its_instances_with_the_reason(tmp_path: Path) -> None:
     write_function(tmp_path, "Broken", "import no_such_module", ORCHESTRATOR)
 
-    async with Host(tmp_path, hub=tmp_path / "hub.db") as host:
+    async with Host(tmp_path, hub=tmp_path / "hub.db", in_process=True) as host:
         status = await host.wait(await host.start("Broken"))
 
     assert status["runtimeStatus"] == "Failed"
@@ -273,7 +275,7 @@ async def test_code_that_could_not_be_loaded_fails_its_instances_with_the_reason
 async def test_a_function_that_does_not_answer_as_the_sdk_fails_its_instances(tmp_path: Path, answer: str) -> None:
     write_function(tmp_path, "Plain", f"def main(context):\n    return {answer!r}\n", ORCHESTRATOR)
 
-    async with Host(tmp_path, hub=tmp_path / "hub.db") as host:
+    async with Host(tmp_path, hub=tmp_path / "hub.db", in_process=True) as host:
         status = await host.wait(await host.start("Plain"))
 
     assert status["runtimeStatus"] == "Failed"
@@ -299,7 +301,7 @@ async def test_an_odd_orchestrator_fails_its_instance_and_not_the_host(tmp_path:
     orchestrator(tmp_path, "Odd", body)
     orchestrator(tmp_path, "Good", "return 'fine'")
 
-    async with Host(tmp_path, hub=tmp_path / "hub.db") as host:
+    async with Host(tmp_path, hub=tmp_path / "hub.db", in_process=True) as host:
         odd = await host.wait(await host.start("Odd"))
         good = await host.wait(await host.start("Good"))
 
@@ -309,13 +311,13 @@ async def test_an_odd_orchestrator_fails_its_instance_and_not_the_host(tmp_path:
 async def test_a_function_that_is_gone_fails_its_instances_by_that_name(tmp_path: Path) -> None:
     app = shutil.copytree(CALLING_APP, tmp_path / "app")
     orchestrator(app, "Before", "yield context.call_activity('Get', context.get_input())")
-    async with Host(app, hub=tmp_path / "hub.db") as host:
+    async with Host(app, hub=tmp_path / "hub.db", in_process=True) as host:
         instance_id = await host.start("Before", "http://localhost:1/")
         await host.suspend(instance_id)
         await host.idle()
     shutil.rmtree(app / "Before")
 
-    async with Host(app, hub=tmp_path / "hub.db") as host:
+    async with Host(app, hub=tmp_path / "hub.db", in_process=True) as host:
         await host.resume(instance_id)
         status = await host.wait(instance_id)
 
@@ -361,7 +363,7 @@ async def test_a_loop_without_a_wait_can_be_terminated(host: Host) -> None:
 async def test_a_start_ends_a_live_instance_of_its_id_when_host_json_says_so(tmp_path: Path) -> None:
     orchestrator(tmp_path, "Wait", "yield context.wait_for_external_event('Go')")
     write_host_json(tmp_path, extensions={"durableTask": {"overridableExistingInstanceStates": "AnyState"}})
-    async with Host(tmp_path, hub=tmp_path / "hub.db") as host:
+    async with Host(tmp_path, hub=tmp_path / "hub.db", in_process=True) as host:
         await host.start("Wait", 1, "mine")
         await host.idle()
         await host.suspend("mine")
@@ -446,7 +448,7 @@ def broken(*_: object) -> None:
 
 
 async def test_a_host_that_has_stopped_working_says_so_to_everyone(tmp_path: Path) -> None:
-    async with Host(GOLDEN_APP, hub=tmp_path / "hub.db", on_episode=broken) as host:
+    async with Host(GOLDEN_APP, hub=tmp_path / "hub.db", on_episode=broken, in_process=True) as host:
         await host.start("T_Instant", instance_id="mine")
         waiting = asyncio.create_task(host.wait("mine"))
 
@@ -461,7 +463,7 @@ async def test_a_host_that_has_stopped_working_says_so_to_everyone(tmp_path: Pat
             assert answer.status == 500
 
     # What it had accepted is done by the next one.
-    async with Host(GOLDEN_APP, hub=tmp_path / "hub.db") as host:
+    async with Host(GOLDEN_APP, hub=tmp_path / "hub.db", in_process=True) as host:
         assert (await host.wait("mine"))["runtimeStatus"] == "Completed"
 
 

@@ -1,12 +1,13 @@
 """Saved histories against changed orchestrators."""
 
+import asyncio
 import json
 import shutil
 from pathlib import Path
 
 import pytest
 
-from durable_host import Host, SkipClock
+from durable_host import Host, HostError, SkipClock
 from durable_host.engine.check import Verdict
 from durable_host.host import replay_files
 from sandbox.server import Sandbox
@@ -29,7 +30,7 @@ def app(tmp_path: Path) -> Path:
 async def saved(app: Path, sandbox: Sandbox, tmp_path: Path) -> Path:
     """Histories of an alert, of an expiry, and of a monitor in flight in its second generation."""
     request = {"repo": "octo/cat", "phone": "+14255550100"}
-    async with Host(app, hub=tmp_path / "hub.db") as host:
+    async with Host(app, hub=tmp_path / "hub.db", in_process=True) as host:
         await host.start("E3_Monitor", request, "expired")
         await host.advance(600)
         await host.start("E3_Monitor", request | {"expiry_seconds": 6000}, "in-flight")
@@ -43,8 +44,12 @@ async def saved(app: Path, sandbox: Sandbox, tmp_path: Path) -> Path:
     return file
 
 
+def replayed(app: Path, *files: Path) -> list[Verdict | HostError]:
+    return asyncio.run(replay_files(app, files, in_process=True))
+
+
 def verdicts(app: Path, *files: Path) -> list[Verdict]:
-    outcomes = replay_files(app, files)
+    outcomes = replayed(app, *files)
     assert all(isinstance(each, Verdict) for each in outcomes), outcomes
     return [each for each in outcomes if isinstance(each, Verdict)]
 
@@ -146,7 +151,7 @@ def test_a_file_without_a_history_is_refused_with_what_to_do(
     file = tmp_path / "saved.json"
     file.write_text(content, encoding="utf-8")
 
-    outcomes = replay_files(app, [file])
+    outcomes = replayed(app, file)
 
     assert [problem in str(each) for each in outcomes if problem] == ([True] if problem else [])
 
@@ -159,7 +164,7 @@ def test_a_history_saved_without_a_part_says_which(app: Path, saved: Path, leave
             event.pop(leave_out, None)
     saved.write_text(json.dumps(statuses), encoding="utf-8")
 
-    outcomes = replay_files(app, [saved])
+    outcomes = replayed(app, saved)
 
     assert len(outcomes) == 3
     assert all(f"the {leave_out} " in str(each) for each in outcomes)
@@ -170,18 +175,22 @@ def test_a_history_of_an_orchestrator_that_is_not_there_names_those_that_are(app
     text = saved.read_text(encoding="utf-8").replace('"name": "E3_Monitor"', '"name": "E4_Monitor"')
     saved.write_text(text, encoding="utf-8")
 
-    for outcome in replay_files(app, [saved]):
+    for outcome in replayed(app, saved):
         assert "'E4_Monitor' doesn't exist" in str(outcome)
         assert "'E3_Monitor'" in str(outcome)
 
 
-async def test_equal_calls_of_a_fan_out_get_their_own_results(tmp_path: Path) -> None:
-    async with Host(GOLDEN_APP, hub=tmp_path / "hub.db", clock=SkipClock()) as host:
+@pytest.fixture
+async def fan_out(tmp_path: Path) -> Path:
+    async with Host(GOLDEN_APP, hub=tmp_path / "hub.db", clock=SkipClock(), in_process=True) as host:
         instance_id = await host.start("T_FanOut", [3, 1, 2])
         await host.wait(instance_id)
         file = tmp_path / "saved.json"
         file.write_text(json.dumps(await host.status(instance_id, history=True)), encoding="utf-8")
+    return file
 
-    (verdict,) = verdicts(GOLDEN_APP, file)
+
+def test_equal_calls_of_a_fan_out_get_their_own_results(fan_out: Path) -> None:
+    (verdict,) = verdicts(GOLDEN_APP, fan_out)
 
     assert verdict.at is None

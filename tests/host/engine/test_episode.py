@@ -409,6 +409,13 @@ def test_events_that_came_after_the_last_wait_go_to_the_new_generation() -> None
     assert carried["Timestamp"] == stamp(late)
 
 
+def test_a_suspend_behind_the_last_wait_holds_the_new_generation_back() -> None:
+    raised, suspended = events.event_raised(NOW, "Go", "1"), events.execution_suspended(NOW, "hold")
+    held = second(answer(WAIT), done(WAIT, ContinueAsNew("2")), raised, suspended)
+
+    assert (held.status, held.output, held.next_generation) == (Status.Suspended, "hold", None)
+
+
 def test_an_open_task_keeps_an_instance_from_continuing_as_new() -> None:
     race = WhenAny((WAIT, CHECK))
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from durable_host.errors import AppError
-from durable_host.functions.settings import environment, read_settings, resolve, setting, thread_count
+from durable_host.functions.settings import environment, read_settings, resolve, setting
 
 
 @pytest.fixture(autouse=True)
@@ -145,12 +145,3 @@ def test_setting_names_between_percent_signs_are_replaced(monkeypatch: pytest.Mo
         resolve("%Blank%")
     with pytest.raises(AppError, match=r"^The '%' at position 4 does not have a closing '%'$"):
         resolve("100 % sure")
-
-
-@pytest.mark.parametrize(("text", "count"), [("8", 8), ("0", None), ("many", None), ("", None)])
-def test_the_thread_count_is_a_whole_number_above_zero(
-    monkeypatch: pytest.MonkeyPatch, text: str, count: int | None
-) -> None:
-    monkeypatch.setenv("PYTHON_THREADPOOL_THREAD_COUNT", text)
-
-    assert thread_count() == count

@@ -43,7 +43,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def host(root: Path, tmp_path: Path) -> AsyncIterator[Host]:
-    async with Host(root, hub=tmp_path / "hub.db") as host:
+    async with Host(root, hub=tmp_path / "hub.db", in_process=True) as host:
         yield host
 
 
@@ -110,7 +110,7 @@ async def test_a_function_in_error_is_left_out(root: Path, tmp_path: Path) -> No
     write_function(root, "Wrong", CODE, {**HTTP, "route": "admin/x"}, RETURN)
 
     async with (
-        Host(root, hub=tmp_path / "hub.db") as host,
+        Host(root, hub=tmp_path / "hub.db", in_process=True) as host,
         ClientSession(host.url) as client,
         client.get("/admin/functions") as answer,
     ):
@@ -121,7 +121,7 @@ async def test_a_disabled_function_says_so(root: Path, tmp_path: Path, monkeypat
     monkeypatch.setenv("AzureWebJobs.Echo.Disabled", "true")
 
     async with (
-        Host(root, hub=tmp_path / "hub.db") as host,
+        Host(root, hub=tmp_path / "hub.db", in_process=True) as host,
         ClientSession(host.url) as client,
         client.get("/admin/functions") as answer,
     ):

@@ -89,14 +89,14 @@ def app(tmp_path: Path) -> Path:
 @pytest.fixture
 async def host(app: Path, tmp_path: Path) -> AsyncIterator[Host]:
     """That app on a host."""
-    async with Host(app, hub=tmp_path / "hub.db", clock=RealClock()) as host:
+    async with Host(app, hub=tmp_path / "hub.db", clock=RealClock(), in_process=True) as host:
         yield host
 
 
 @pytest.fixture
 async def open_host(app: Path, tmp_path: Path) -> AsyncIterator[Host]:
     """That app on a host that other machines reach."""
-    async with Host(app, hub=tmp_path / "open.db", address="0.0.0.0", clock=RealClock()) as host:
+    async with Host(app, hub=tmp_path / "open.db", address="0.0.0.0", clock=RealClock(), in_process=True) as host:
         yield host
 
 

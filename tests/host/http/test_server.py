@@ -11,7 +11,7 @@ import pytest
 from aiohttp import ClientSession, ServerDisconnectedError
 from yarl import URL
 
-from durable_host import Clock, Host
+from durable_host import Clock, Host, RealClock
 from durable_host.http.webhooks import BASE
 from tests.conftest import ROOT, Gate, in_real_time
 from tests.host.apps import HTTP, ORCHESTRATOR, RETURN, SLEEP, write_function
@@ -50,7 +50,7 @@ def app(tmp_path: Path) -> Path:
 @pytest.fixture
 async def host(app: Path, clock: Clock, tmp_path: Path) -> AsyncIterator[Host]:
     """That app on a host."""
-    async with Host(app, hub=tmp_path / "hub.db", clock=clock) as host:
+    async with Host(app, hub=tmp_path / "hub.db", clock=clock, may_skip=True, in_process=True) as host:
         yield host
 
 
@@ -152,7 +152,7 @@ async def test_time_is_not_skipped_while_a_function_runs(host: Host, client: Cli
 
 async def test_a_host_ends_without_waiting_for_what_is_in_progress(app: Path, tmp_path: Path, gate: Gate) -> None:
     async with ClientSession() as client:
-        async with asyncio.timeout(30), Host(app, hub=tmp_path / "hub.db") as host:
+        async with asyncio.timeout(30), Host(app, hub=tmp_path / "hub.db", in_process=True) as host:
             running = asyncio.create_task(client.post(f"{host.url}/api/Slow?url={gate.url}"))
             await gate.came.acquire()
 
@@ -196,6 +196,20 @@ async def test_the_clock_can_be_skipped_to_the_next_timer(host: Host, client: Cl
     assert 3500 < state["skipped_seconds"] <= 3600
     # What was skipped to is done by the time that the answer comes.
     assert host.instances.get(instance_id).status.name == "Completed"
+
+
+async def test_a_host_that_may_reach_real_people_keeps_real_time(app: Path, tmp_path: Path) -> None:
+    async with (
+        Host(app, hub=tmp_path / "hub.db", clock=RealClock(), in_process=True) as host,
+        ClientSession(host.url) as client,
+    ):
+        status, answer = await move(client, {"skip": "next"})
+
+        assert (status, answer["error"]) == (
+            409,
+            "This host keeps real time. Start it with --sandbox or --skip-time to skip some of it.",
+        )
+        assert host.clock.skipped == timedelta(0)
 
 
 @in_real_time
@@ -274,7 +288,7 @@ async def test_the_dashboard_is_at_the_root_and_loads_nothing_from_elsewhere(cli
 async def test_the_dashboard_may_frame_the_sandbox_that_runs_beside_the_host_and_nothing_else(
     app: Path, tmp_path: Path, client: ClientSession
 ) -> None:
-    async with Host(app, hub=tmp_path / "beside.db", sandbox_url="http://localhost:7072") as host:
+    async with Host(app, hub=tmp_path / "beside.db", sandbox_url="http://localhost:7072", in_process=True) as host:
         async with client.get(f"{host.url}/") as answer:
             assert "; frame-src http://localhost:7072; " in answer.headers["Content-Security-Policy"]
         async with client.get(f"{host.url}/durable-host/sandbox") as answer:

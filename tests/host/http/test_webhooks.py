@@ -278,7 +278,10 @@ async def test_a_pending_instance_shows_no_history(tmp_path: Path) -> None:
     with TaskHub(tmp_path / "hub.db") as hub, hub.batch():
         hub.put_instance(record)  # Without the message that would start it.
 
-    async with Host(GOLDEN_APP, hub=tmp_path / "hub.db") as host, ClientSession(host.url) as client:
+    async with (
+        Host(GOLDEN_APP, hub=tmp_path / "hub.db", in_process=True) as host,
+        ClientSession(host.url) as client,
+    ):
         status, shown, _ = await call(client, "GET", "/instances/mine?showHistory=true")
 
     assert (status, shown["runtimeStatus"]) == (202, "Pending")

@@ -228,7 +228,7 @@ async def test_a_purge_of_very_many_counts_them_all(tmp_path: Path) -> None:
         for number in range(1201):
             hub.put_instance(replace(record, id=f"{number:04}", created_at=at + timedelta(seconds=number)))
 
-    async with Host(GOLDEN_APP, hub=tmp_path / "hub.db", clock=clock) as host:
+    async with Host(GOLDEN_APP, hub=tmp_path / "hub.db", clock=clock, in_process=True) as host:
         window = Filter(created_from=at + timedelta(seconds=1))
         assert await host.instances.purge_many(window) == 1200
         assert await host.instances.purge_many(window) == 0

@@ -52,7 +52,7 @@ async def test_a_change_that_is_refused_undoes_nothing_of_the_others(writer: Wri
     await good
     with pytest.raises(InstanceNotFound, match="nobody"):
         await bad
-    assert [len(item.messages) for item in writer.hub.due(NOW, 10)] == [1]
+    assert len(writer.hub.messages("an-id", NOW)) == 1
 
 
 async def test_callers_are_served_in_their_order(writer: Writer) -> None:
@@ -80,7 +80,7 @@ async def test_a_bug_in_a_batch_is_told_to_all_whom_it_took_with_it(writer: Writ
 
     with pytest.raises(HostError, match=r"The host has stopped working \(ZeroDivisionError: a bug\)"):
         await task
-    assert writer.hub.due(NOW, 10) == []
+    assert writer.hub.waiting(NOW) == []
 
 
 async def test_a_closed_writer_fails_all_who_wait_and_whoever_comes(writer: Writer) -> None:

@@ -5,8 +5,7 @@ import pytest
 from azure.functions.meta import Datum
 
 from durable_host.worker.converters import encode
-from durable_host.worker.http_answers import http_answer
-from durable_host.worker.protocol import HttpAnswer
+from durable_host.worker.http_answers import HttpAnswer, http_answer
 
 TEXT = (("Content-Type", "text/plain; charset=utf-8"),)
 JSON = (("Content-Type", "application/json; charset=utf-8"),)

@@ -1,23 +1,25 @@
 import asyncio
 import json
+import os
 import re
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from durable_host.clock import RealClock
-from durable_host.dispatch.watchdog import Watchdog
+from durable_host.dispatch.drivers import Inline
 from durable_host.dispatch.workers import OUTPUTS, Worker
 from durable_host.errors import FunctionFailed
 from durable_host.functions.function_json import Function
 from durable_host.functions.triggers import read_app
-from durable_host.worker.protocol import HttpAnswer, HttpCall
+from durable_host.worker.http_answers import HttpAnswer
+from durable_host.worker.protocol import ClientCall, HttpRequest, Init, Reply, Result
 from sandbox.server import Sandbox
 from tests.host.apps import ACTIVITY, HTTP, ORCHESTRATOR, RETURN, SMS, STARTER, without_marks, write_function
 
@@ -38,36 +40,64 @@ HTTP_ERROR = (
 )
 
 
-GET = HttpCall("GET", "http://localhost:7071/api/F")
+async def no_client(call: ClientCall) -> Reply:
+    return Reply(call.id, 503, b"")
+
+
+def request(
+    method: str, url: str, headers: Iterable[tuple[str, str]] = (), body: bytes = b"", call_id: str = "a call"
+) -> HttpRequest:
+    return HttpRequest(0, "", call_id, method, url, tuple(headers), payload=body)
+
+
+GET = request("GET", "http://localhost:7071/api/F")
 
 
 class Caller:
-    """An app, loaded."""
+    """An app, loaded at the first call."""
 
     def __init__(self, root: Path, pool: ThreadPoolExecutor) -> None:
         self.root = root
         self._pool = pool
+        self._worker: Worker | None = None
 
     def write(self, name: str, code: str, *bindings: dict[str, Any]) -> None:
         write_function(self.root, name, f"import azure.functions as func\n{code}", *bindings)
 
-    @cached_property
-    def loaded(self) -> Worker:
-        return Worker(read_app(self.root, OUTPUTS), RealClock(), self._pool, lambda: CLIENT, Watchdog())
+    async def worker(self) -> Worker:
+        if self._worker is None:
+            app = read_app(self.root, OUTPUTS)
+            self._worker = Worker(app, RealClock(), lambda: Inline(self._pool), no_client)
+            await self._worker.start(Init(str(self.root.resolve()), (), dict(os.environ), CLIENT, ""))
+        return self._worker
 
-    def function(self, name: str) -> Function:
-        function = self.loaded.app.find(name)
+    async def end(self) -> None:
+        if self._worker is not None:
+            await self._worker.close()
+
+    async def function(self, name: str) -> Function:
+        function = (await self.worker()).app.find(name)
         assert function is not None
         return function
 
-    async def activity(self, name: str, text: str | None = "null", call_id: str | None = None) -> str | None:
-        return await self.loaded.run_activity(self.function(name), text, call_id or "a call")
+    async def activity(self, name: str, text: str | None = "null", call_id: str = "a call") -> str:
+        told: asyncio.Future[Result | FunctionFailed] = asyncio.get_running_loop().create_future()
+        (await self.worker()).run_activity(await self.function(name), text, call_id, told.set_result)
+        answer = await told
+        if isinstance(answer, FunctionFailed):
+            raise answer
+        return answer.payload.decode()
 
-    async def http(self, name: str, call: HttpCall = GET, call_id: str | None = None) -> HttpAnswer:
-        return await self.loaded.run_http(self.function(name), call, call_id or "a call")
+    async def http(self, name: str, call: HttpRequest = GET) -> HttpAnswer:
+        call = replace(call, function=name)
+        result = await (await self.worker()).run_http(await self.function(name), call)
+        return HttpAnswer(result.status, result.headers, result.payload)
 
-    def orchestrator(self, name: str, context: str, call_id: str | None = None) -> str:
-        return self.loaded.run_orchestrator(self.function(name), context, call_id or "a call")
+    async def orchestrator(self, name: str, context: str) -> str:
+        answer = await (await self.worker()).ask_orchestrator(await self.function(name), context)
+        if isinstance(answer, FunctionFailed):
+            raise answer
+        return answer
 
 
 @pytest.fixture
@@ -80,14 +110,14 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 async def app(tmp_path: Path, pool: ThreadPoolExecutor) -> AsyncIterator[Caller]:
     caller = Caller(tmp_path, pool)
     yield caller
-    caller.loaded.unload()
+    await caller.end()
 
 
 @pytest.fixture
 async def sample(pool: ThreadPoolExecutor) -> AsyncIterator[Caller]:
     caller = Caller(MS_SAMPLE, pool)
     yield caller
-    caller.loaded.unload()
+    await caller.end()
 
 
 async def failure_of(call: Any) -> FunctionFailed:
@@ -118,7 +148,7 @@ def context() -> str:
 
 
 async def test_the_samples_orchestrator_asks_for_its_check(sample: Caller) -> None:
-    answer = json.loads(sample.orchestrator("E3_Monitor", context()))
+    answer = json.loads(await sample.orchestrator("E3_Monitor", context()))
 
     assert answer["actions"] == [
         [{"actionType": 0, "functionName": "E3_TooManyOpenIssues", "input": '"octo/many"'}]
@@ -168,7 +198,7 @@ async def test_an_activity_gets_its_input_parsed_as_json_or_else_as_text(
 @pytest.mark.parametrize(
     ("returned", "result"),
     [
-        ("None", None),
+        ("None", "null"),
         ("'a'", '"a"'),
         ("''", '""'),
         ("True", "true"),
@@ -181,7 +211,7 @@ async def test_an_activity_gets_its_input_parsed_as_json_or_else_as_text(
         ("'\\ud83d'", '"\\ud83d"'),
     ],
 )
-async def test_an_activitys_result_is_compact_json(app: Caller, returned: str, result: str | None) -> None:
+async def test_an_activitys_result_is_compact_json(app: Caller, returned: str, result: str) -> None:
     app.write("F", f"def main(value): return {returned}", ACTIVITY)
 
     assert await app.activity("F") == result
@@ -282,7 +312,7 @@ async def test_what_is_no_json_cannot_be_a_result(app: Caller) -> None:
         ("[1.0]", "[1.0]"),
         ("0.5", "0.5"),
         ("b'ab'", '"YWI="'),
-        ("None", None),
+        ("None", "null"),
     ],
 )
 async def test_beside_an_sms_output_the_generic_converter_encodes_the_result(
@@ -333,7 +363,7 @@ async def test_an_sms_may_be_the_return_value(app: Caller, sandbox: Sandbox) -> 
     app.write("F", f"def main(value): return {sms!r} if value else None", ACTIVITY, {**TWILIO, "name": "$return"})
 
     assert await app.activity("F", "1") == json.dumps(sms, separators=(",", ":"))
-    assert await app.activity("F", "0") is None
+    assert await app.activity("F", "0") == "null"
     assert [sms["body"] for sms in sandbox.sms] == ["returned"]
 
 
@@ -346,14 +376,13 @@ async def test_a_request_arrives_as_on_azure(app: Caller) -> None:
         HTTP,
         RETURN,
     )
-    call = HttpCall(
+    call = request(
         method="post",
         url="http://localhost:7071/api/F?a=1",
         headers=[("X-Name", "1"), ("x-name", "2"), ("Content-Length", "2"), ("Empty", "")],
-        query=[("a", "1"), ("A", "2"), ("empty", "")],
-        route_params={"id": "x%2Fy"},
         body=b"[]",
     )
+    call = replace(call, query=(("a", "1"), ("A", "2"), ("empty", "")), route_params={"id": "x%2Fy"})
 
     answer = await app.http("F", call)
 
@@ -373,7 +402,7 @@ async def test_a_chunked_body_arrives_empty(app: Caller) -> None:
     app.write("F", "def main(req): return f'{req.get_body()} {req.get_json()}'", HTTP, RETURN)
 
     failure = await failure_of(
-        app.http("F", HttpCall("POST", "http://x/", [("Transfer-Encoding", "chunked")], body=b"[]"))
+        app.http("F", request("POST", "http://x/", [("Transfer-Encoding", "chunked")], body=b"[]"))
     )
 
     assert str(failure) == "ValueError: HTTP request does not contain valid JSON data"
@@ -448,7 +477,7 @@ async def test_the_caller_may_name_the_invocation(app: Caller) -> None:
     app.write("H", "def main(req, context): return context.invocation_id", HTTP, RETURN)
 
     assert await app.activity("A", call_id="id-1") == '"id-1"'
-    assert (await app.http("H", call_id="id-2")).body == b"id-2"
+    assert (await app.http("H", request("GET", "http://x/", call_id="id-2"))).body == b"id-2"
 
 
 async def test_each_call_of_a_function_that_could_not_be_loaded_fails_alike(app: Caller) -> None:
@@ -457,7 +486,7 @@ async def test_each_call_of_a_function_that_could_not_be_loaded_fails_alike(app:
 
     failures = [await failure_of(call) for call in (app.activity("A"), app.activity("A"), app.http("H"))]
     with pytest.raises(FunctionFailed) as error:
-        app.orchestrator("O", context())
+        await app.orchestrator("O", context())
 
     assert [str(failure) for failure in (*failures, error.value)] == ["ZeroDivisionError: division by zero"] * 4
     assert failures[0] is not failures[1]
@@ -506,7 +535,7 @@ async def test_an_orchestrator_that_raises_carries_its_state_and_the_sdks_frames
     )
 
     with pytest.raises(FunctionFailed) as error:
-        app.orchestrator("F", context())
+        await app.orchestrator("F", context())
 
     assert error.value.type_name == "Exception"
     assert error.value.message.startswith("'phone'\n\n$OutOfProcData$:{\"isDone\": false")
@@ -523,7 +552,7 @@ async def test_what_is_no_task_fails_as_it_did_on_microsofts_engine(app: Caller)
     recorded = recording("e_yield_non_task")["instances"][0]["episodes"][0]["exception"]
 
     with pytest.raises(FunctionFailed) as error:
-        app.orchestrator("F", context())
+        await app.orchestrator("F", context())
 
     assert str(error.value) == recorded["message"]
     assert frames(error.value.stack) == frames(recorded["stack"])
@@ -551,7 +580,7 @@ async def test_an_orchestrators_entry_point_must_be_the_sdks(app: Caller, code: 
     app.write("F", code, ORCHESTRATOR)
 
     with pytest.raises(FunctionFailed) as error:
-        app.orchestrator("F", context())
+        await app.orchestrator("F", context())
 
     assert str(error.value) == (
         "TypeError: the entry point of orchestrator 'F' must be what df.Orchestrator.create returns, "
@@ -562,7 +591,7 @@ async def test_an_orchestrators_entry_point_must_be_the_sdks(app: Caller, code: 
 async def test_an_orchestrator_runs_in_the_callers_thread(app: Caller) -> None:
     app.write("F", "import threading\ndef main(context): return threading.current_thread().name", ORCHESTRATOR)
 
-    assert app.orchestrator("F", context()) == threading.current_thread().name
+    assert await app.orchestrator("F", context()) == threading.current_thread().name
 
 
 def recording(name: str) -> Any:
