@@ -13,7 +13,7 @@ from pathlib import Path
 from durable_host.errors import HubError
 
 _APPLICATION_ID = 0x44544855  # Tells a task hub from other SQLite files.
-_VERSION = 1
+_VERSION = 2
 WRITE = f"PRAGMA user_version={_VERSION}"  # Writes a page, whether or not anything changes.
 _SCHEMA = """
 CREATE TABLE hub (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -42,7 +42,7 @@ CREATE TABLE messages (
     event TEXT NOT NULL
 );
 CREATE INDEX messages_by_due ON messages (due_at);
-CREATE INDEX messages_by_instance ON messages (instance_id);
+CREATE INDEX messages_by_instance ON messages (instance_id, due_at);
 CREATE TABLE activities (
     id INTEGER PRIMARY KEY,
     instance_id TEXT NOT NULL,
@@ -52,6 +52,13 @@ CREATE TABLE activities (
     input TEXT
 );
 """
+# What makes a hub of each earlier version one of the next.
+_UPGRADES = {
+    1: (
+        "DROP INDEX messages_by_instance",
+        "CREATE INDEX messages_by_instance ON messages (instance_id, due_at)",
+    ),
+}
 _STATEMENTS = tuple(filter(None, (statement.strip() for statement in _SCHEMA.split(";\n"))))
 
 
@@ -163,6 +170,7 @@ def _set_up(db: sqlite3.Connection, path: Path, seen: int) -> None:
     if db.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (0,):
         _make(db)
     else:
+        _upgrade(db, path)
         _check(db)
     db.execute("COMMIT")
     # Only now is the file known to be ours: WAL is written into it. FULL: a commit is on disk.
@@ -177,6 +185,25 @@ def _make(db: sqlite3.Connection) -> None:
     db.execute(WRITE)
     db.execute(f"PRAGMA schema_version={secrets.randbelow(2**30) + 1000}")  # The schema never changes after this.
     db.execute("INSERT INTO hub VALUES ('code', ?)", (secrets.token_urlsafe(32),))
+
+
+def _upgrade(db: sqlite3.Connection, path: Path) -> None:
+    """Make an older hub one of this version, and keep it as it was in a file beside it: hub.db.version-1."""
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if version == _VERSION:
+        return
+    kept = path.with_name(f"{path.name}.version-{version}")
+    kept.unlink(missing_ok=True)  # Of an upgrade that was cut short: the hub is still what it was.
+    db.execute("COMMIT")  # No copy is made within a transaction; nobody else gets the file meanwhile.
+    db.execute("VACUUM INTO ?", (str(kept),))
+    db.execute("BEGIN IMMEDIATE")
+    (schema_version,) = db.execute("PRAGMA schema_version").fetchone()
+    for number in range(version, _VERSION):
+        for statement in _UPGRADES[number]:
+            db.execute(statement)
+    db.execute(WRITE)
+    # By it a log is known to be this hub's, also when the log has the upgrade and the file has not.
+    db.execute(f"PRAGMA schema_version={schema_version}")
 
 
 def _check(db: sqlite3.Connection) -> None:

@@ -20,16 +20,17 @@ from durable_host.engine.events import parse
 from durable_host.errors import HubError
 from durable_host.hub.records import Filter
 from durable_host.hub.taskhub import TaskHub
-from tests.conftest import rounds
+from tests.conftest import ROOT, rounds
 from tests.golden_app import GOLDEN_APP
 from tests.host.disk import full_disk
 
+EARLIER = ROOT / "tests" / "data" / "hub-of-50c8bb4.db"
 INSTANCES = 60
 
 
 async def _fill(hub: Path, name: str) -> None:
     """Run some instances to their end, and leave others waiting."""
-    async with Host(GOLDEN_APP, hub=hub) as host:
+    async with Host(GOLDEN_APP, hub=hub, in_process=True) as host:
         for number in range(INSTANCES):
             await host.start("T_Hello", f"{name} {number}", f"{name}-{number}")
             await host.start("T_WaitEvent", None, f"{name}-waits-{number}")
@@ -41,7 +42,7 @@ def _fill_and_die(hub: Path, name: str) -> None:
 
     async def run() -> None:
         await _fill(hub, name)
-        async with Host(GOLDEN_APP, hub=hub) as host:
+        async with Host(GOLDEN_APP, hub=hub, in_process=True) as host:
             for number in range(5):
                 await host.wait(await host.start("T_Hello", "late", f"{name}-late-{number}"))
             os._exit(0)
@@ -133,6 +134,39 @@ def test_each_hub_has_a_key_of_its_own_and_keeps_it(tmp_path: Path) -> None:
         assert hub.key == key
         assert len(key) > 20
         assert other.key != key
+
+
+def rows(hub: Path, table: str) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(hub)) as db:
+        return db.execute(f"SELECT * FROM {table}").fetchall()
+
+
+def test_an_older_hub_is_upgraded_and_kept_as_it_was_beside_it(tmp_path: Path) -> None:
+    hub = Path(shutil.copy(EARLIER, tmp_path / "hub.db"))
+    # Of an upgrade that was killed.
+    (tmp_path / "hub.db.version-1").write_bytes(b"half a copy")
+    tables = "instances", "history", "messages", "activities", "hub"
+    before = {table: rows(EARLIER, table) for table in tables}
+
+    for _ in range(2):
+        TaskHub(hub).close()
+
+    assert {table: rows(hub, table) for table in tables} == before
+    assert {table: rows(tmp_path / "hub.db.version-1", table) for table in tables} == before
+    with closing(sqlite3.connect(hub)) as now, closing(sqlite3.connect(tmp_path / "hub.db.version-1")) as then:
+        versions = [db.execute("PRAGMA user_version").fetchone() for db in (now, then)]
+    assert versions == [(2,), (1,)]
+
+
+def test_an_upgrade_that_finds_no_room_changes_nothing(tmp_path: Path) -> None:
+    hub = Path(shutil.copy(EARLIER, tmp_path / "hub.db"))
+    before = hub.read_bytes()
+
+    with full_disk(hub), pytest.raises(HubError, match="free the disk"):
+        TaskHub(hub)
+
+    assert hub.read_bytes() == before
+    TaskHub(hub).close()
 
 
 def test_a_second_host_on_a_hub_is_refused_and_may_have_it_afterwards(tmp_path: Path) -> None:
@@ -253,14 +287,14 @@ def _newer(path: Path, stack: ExitStack) -> None:
     with TaskHub(path):
         pass
     with closing(sqlite3.connect(path)) as db:
-        db.execute("PRAGMA user_version=2")
+        db.execute("PRAGMA user_version=3")
 
 
 def _newer_in_its_log(path: Path, stack: ExitStack) -> None:
     with TaskHub(path.with_name("live.db")):
         pass
     with closing(sqlite3.connect(path.with_name("live.db"))) as db:
-        db.execute("PRAGMA user_version=2")
+        db.execute("PRAGMA user_version=3")
         for suffix in ("", "-wal"):
             shutil.copy(f"{path.with_name('live.db')}{suffix}", f"{path}{suffix}")
 
@@ -309,10 +343,10 @@ STRANGERS: dict[str, tuple[Callable[[Path, ExitStack], None], str]] = {
     "another program's": (_notes, "is an SQLite file, but no task hub"),
     "another program's, with a log": (_notes_in_use, "is an SQLite file, but no task hub"),
     "another program's, with a journal": (_notes_half_written, "is an SQLite file, but no task hub"),
-    "a newer host's": (_newer, "was written by a newer version of this host (hub version 2"),
+    "a newer host's": (_newer, "was written by a newer version of this host (hub version 3"),
     "a newer host's, in its log": (
         _newer_in_its_log,
-        "was written by a newer version of this host (hub version 2",
+        "was written by a newer version of this host (hub version 3",
     ),
     "a hub without a table": (_without_a_table, "is no SQLite file, or a damaged one"),
     "a folder": (_folder, "it is no file"),
@@ -469,7 +503,7 @@ async def test_nothing_is_acknowledged_that_would_go_to_a_file_which_is_no_longe
     harm: Callable[[Path, Path], None], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     hub = tmp_path / "folder" / "hub.db"
-    async with Host(GOLDEN_APP, hub=hub) as host:
+    async with Host(GOLDEN_APP, hub=hub, in_process=True) as host:
         await host.wait(await host.start("T_Instant", "x"))
 
         harm(hub, tmp_path)
@@ -482,7 +516,7 @@ async def test_nothing_is_acknowledged_that_would_go_to_a_file_which_is_no_longe
 
 async def test_a_hub_that_was_moved_and_put_back_goes_on(tmp_path: Path) -> None:
     hub = tmp_path / "hub.db"
-    async with Host(GOLDEN_APP, hub=hub) as host:
+    async with Host(GOLDEN_APP, hub=hub, in_process=True) as host:
         hub.rename(tmp_path / "elsewhere.db")
         with pytest.raises(HubError, match="Put it back"):
             await host.start("T_Instant", "x")
