@@ -179,15 +179,20 @@ async def _serve(
 
 
 def _stop_on_signal() -> "asyncio.Event":
-    """An event that Ctrl+C sets."""
+    """An event that Ctrl+C sets; a second one ends the process at once."""
     import asyncio
     import signal
 
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def stop(*_: object) -> None:
+        if stopped.is_set():
+            os._exit(1)
+        loop.call_soon_threadsafe(stopped.set)
+
     for each in (signal.SIGINT, signal.SIGTERM):
-        # Not by the loop, which has no such thing on Windows.
-        signal.signal(each, lambda *_: loop.call_soon_threadsafe(stopped.set))
+        signal.signal(each, stop)  # Not by the loop, which has no such thing on Windows.
     return stopped
 
 

@@ -135,7 +135,9 @@ class Host:
             app, self.clock, self._make_driver, lambda call: server.answer_client(call, rpc_origin), self._slow_s
         )
         activities = Activities(self.hub, self.clock, self.worker, app.durable.max_activities)
-        self._dispatcher = Dispatcher(writer, self.clock, self.worker, registry(app), activities, self._on_episode)
+        self._dispatcher = Dispatcher(
+            writer, self.clock, self.worker, registry(app), activities, self._on_episode, self._executor is None
+        )
         clock_routes = ClockApi(self.clock, self.hub, self._dispatcher, self._may_skip)
         server = Server(self.worker, webhooks, self._dispatcher, clock_routes, self.hub.key, self._sandbox_url)
         await server.start(listener, self._receive_s)

@@ -3,8 +3,8 @@
 Not here: how one is called (`workers`), and what its result sets off (`dispatcher`).
 """
 
-from collections import deque
-from collections.abc import Iterable
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 from durable_host.clock import Clock
@@ -31,6 +31,7 @@ class Activities:
         self._worker = worker
         self._most = most
         self._waiting = deque(hub.activities())
+        self._expected = Counter(activity.instance_id for activity in self._waiting)
         self._running = 0
         self._ended: deque[tuple[Activity, str]] = deque()
 
@@ -44,9 +45,14 @@ class Activities:
         """Whether a result waits to be written."""
         return bool(self._ended)
 
-    def add(self, activities: Iterable[Activity]) -> None:
+    def expected_by(self, instance_id: str) -> int:
+        """How many results of an instance's activities have not come yet."""
+        return self._expected[instance_id]
+
+    def add(self, activities: Sequence[Activity]) -> None:
         """Have these run, once `start` finds a place; they are on disk."""
         self._waiting.extend(activities)
+        self._expected.update(activity.instance_id for activity in activities)
 
     def start(self) -> None:
         """Start as many as may run at once."""
@@ -90,5 +96,8 @@ class Activities:
         self._end(activity, event)
 
     def _end(self, activity: Activity, event: str) -> None:
+        self._expected[activity.instance_id] -= 1
+        if not self._expected[activity.instance_id]:
+            del self._expected[activity.instance_id]
         self._ended.append((activity, event))
         self._clock.wake.set()

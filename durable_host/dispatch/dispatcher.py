@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from durable_host.clock import Clock
+from durable_host.clock import Clock, stopwatch_s
 from durable_host.dispatch.activities import Activities
 from durable_host.dispatch.workers import Invocation, Worker, WorkerDied, state_of
 from durable_host.engine import events
@@ -30,6 +30,8 @@ from durable_host.worker.protocol import Result
 
 _MOST = 64  # Episodes that are out at once. Source: measured; more of them make no more monitors a second.
 _ROUNDS = 10
+_SHORT_S = 0.002  # An episode that took no longer is not worth a rest.
+_LONGEST_REST_S = 1.0
 log = logging.getLogger(__name__)
 
 OnEpisode = Callable[[str, str, str, str | FunctionFailed], None]
@@ -39,13 +41,15 @@ OnEpisode = Callable[[str, str, str, str | FunctionFailed], None]
 class _Episode:
     """An episode that is out, or whose answer waits to be applied.
 
-    `taken` are the ids of the messages that it is made of; `has_more` says that others wait for the next one.
+    `taken` are the ids of the messages that it is made of; `has_more` says that others wait for the next one;
+    `sent_s` is when it was sent, in real time.
     """
 
     record: Record
     opening: Opening
     taken: list[int]
     has_more: bool
+    sent_s: float
     invocation: Invocation | None = None
     told: Result | FunctionFailed | None = None
     answer: Answer | None = None
@@ -56,6 +60,7 @@ class Dispatcher:
 
     Args:
         on_episode: told of each episode: instance id, function name, the context and the answer as exchanged.
+        may_rest: an instance rests while results gather; by real time, so not where all must come in one order.
     """
 
     def __init__(
@@ -66,6 +71,7 @@ class Dispatcher:
         registry: Registry,
         activities: Activities,
         on_episode: OnEpisode | None = None,
+        may_rest: bool = True,
     ) -> None:
         self._hub = writer.hub
         self._writer = writer
@@ -74,9 +80,11 @@ class Dispatcher:
         self._registry = registry
         self._activities = activities
         self._on_episode = on_episode
+        self._may_rest = may_rest
         self._ready: dict[str, None] = {}  # Instances that may have messages due.
         self._out: dict[str, _Episode] = {}
         self._again: set[str] = set()  # Those of them for which more has come.
+        self._rests_until_s: dict[str, float] = {}
         self._answers: deque[_Episode] = deque()
         self._strays: list[int] = []  # Messages that nobody is there for.
         self._running = 0
@@ -126,7 +134,7 @@ class Dispatcher:
         return self._writer.problem
 
     async def _rest(self) -> None:
-        is_idle = not (self._running or self._out or self._activities.are_running)
+        is_idle = not (self._running or self._out or self._ready or self._activities.are_running)
         if is_idle:
             self._idle.set()
         try:
@@ -236,9 +244,30 @@ class Dispatcher:
         """The instance may have its next episode."""
         instance_id = episode.record.id
         del self._out[instance_id]
+        self._rest_after(episode)
         if episode.has_more or instance_id in self._again:
             self._again.discard(instance_id)
             self._ready[instance_id] = None
+
+    def _rest_after(self, episode: _Episode) -> None:
+        """While more results of its activities come, the instance rests as long as its episode took.
+
+        So they gather: a fan-out of n costs about n, and not n squared, as each episode replays all before it.
+        """
+        now_s = stopwatch_s()
+        took_s = min(now_s - episode.sent_s, _LONGEST_REST_S)
+        if self._may_rest and took_s > _SHORT_S and self._activities.expected_by(episode.record.id) > 1:
+            self._rests_until_s[episode.record.id] = now_s + took_s
+            asyncio.get_running_loop().call_later(took_s, self._clock.wake.set)
+
+    def _rests(self, instance_id: str, now_s: float) -> bool:
+        until_s = self._rests_until_s.get(instance_id)
+        if until_s is None:
+            return False
+        if now_s < until_s and self._activities.expected_by(instance_id):
+            return True
+        del self._rests_until_s[instance_id]
+        return False
 
     def _ask_again(self, episode: _Episode) -> None:
         """What was answered is forgotten: the same messages make another episode."""
@@ -249,16 +278,20 @@ class Dispatcher:
         """Send the activities and episodes that are due, as far as there is room; False when there were none."""
         self._activities.start()
         try:
-            for instance_id in self._hub.take_due(now):
+            for instance_id, is_urgent in self._hub.take_due(now).items():
+                if is_urgent:
+                    self._rests_until_s.pop(instance_id, None)
                 if instance_id in self._out:
                     self._again.add(instance_id)
                 else:
                     self._ready[instance_id] = None
-            was_ready = bool(self._ready) and len(self._out) < _MOST
-            while self._ready and len(self._out) < _MOST:
-                instance_id = next(iter(self._ready))
+            now_s, was_ready = stopwatch_s(), False
+            for instance_id in [each for each in self._ready if not self._rests(each, now_s)]:
+                if len(self._out) >= _MOST:
+                    break
                 self._open(instance_id, now)
                 del self._ready[instance_id]
+                was_ready = True
         except sqlite3.Error as error:
             self._writer.fail(error)
             return True
@@ -293,7 +326,7 @@ class Dispatcher:
         # An instance never sees time run back, whatever the system's clock does.
         now = max(now, record.updated_at)
         opening = open_episode(record.instance, history, texts, now, self._registry.options.http_sleep_ms)
-        episode = _Episode(record, opening, taken, len(taken) < len(messages))
+        episode = _Episode(record, opening, taken, len(taken) < len(messages), stopwatch_s())
         self._out[instance_id] = episode
         self._call(episode)
 

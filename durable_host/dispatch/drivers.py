@@ -99,7 +99,7 @@ class Process:
                 self._write()
 
     async def close(self) -> None:
-        """Close the pipe, at which it ends; it is killed when it does not."""
+        """End it at once."""
         self._is_closed = True
         self._forget()
         self._process.kill()

@@ -9,7 +9,7 @@ Not here: the schema (`hub_file`), and which change is right (`episode`, `instan
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -24,6 +24,7 @@ _COLUMNS = (
     "id, name, execution_id, status, input, output, custom_status, version, parent, generation, created_at, "
     "updated_at"
 )
+_MOST_LIVE = 4_096  # Rows that are remembered: some megabytes.
 _ARRIVED = 2**60  # Taken off the instant of a message that has arrived, so that it is below every clock's.
 
 
@@ -41,8 +42,10 @@ class TaskHub:
         (last,) = self._db.execute("SELECT max(due_at) FROM messages WHERE due_at < 0").fetchone()
         self._arrived: int = -_ARRIVED if last is None else last  # What arrives stays behind it.
         arrived = self.waiting(from_microseconds(-1))
-        self._news: dict[str, None] = dict.fromkeys(arrived)  # Who may have messages due.
+        # Who may have messages due, and whether another one than the result of an activity is among them.
+        self._news: dict[str, bool] = dict.fromkeys(arrived, True)
         self._told_until = -1  # Timers that are due until then have been told of.
+        self._live: dict[str, Record] = {}  # Rows of live instances, as far as they have been read or written.
         self._place = Place(str(path.absolute()))
         self._place.check()  # Now, as the first read makes the log.
 
@@ -80,6 +83,7 @@ class TaskHub:
             self._db.execute("COMMIT")
         except BaseException:
             self.skipped = skipped
+            self._live.clear()
             if self._db.in_transaction:  # Some errors (disk full) have already rolled it back.
                 self._db.execute("ROLLBACK")
             raise
@@ -91,6 +95,7 @@ class TaskHub:
         try:
             yield
         except Exception:
+            self._live.clear()
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK TO change")
                 self._db.execute("RELEASE change")
@@ -130,12 +135,23 @@ class TaskHub:
                 microseconds(record.updated_at),
             ),
         )
+        self._keep(record)
+
+    def _keep(self, record: Record) -> None:
+        """Remember the row of a live instance, which its next episode reads."""
+        if record.status.is_terminal:
+            self._live.pop(record.id, None)
+            return
+        if len(self._live) >= _MOST_LIVE:
+            self._live.clear()
+        self._live[record.id] = record
 
     def delete_instance(self, instance_id: str) -> bool:
         """Remove an instance, its history and its messages; False when there is none.
 
         Activities in flight stay until they have run; their results are dropped.
         """
+        self._live.pop(instance_id, None)
         gone = self._db.execute("DELETE FROM instances WHERE id = ?", (instance_id,)).rowcount == 1
         if gone:
             self._db.execute("DELETE FROM history WHERE instance_id = ?", (instance_id,))
@@ -146,7 +162,7 @@ class TaskHub:
         """Store a message; without an execution id it is for whatever generation the instance is in."""
         due = microseconds(due_at)
         if due <= self._told_until:
-            self._news[instance_id] = None
+            self._news[instance_id] = True
         self._put_message(instance_id, execution_id, due, event)
 
     def deliver(self, instance_id: str, execution_id: str | None, at: datetime, event: str) -> None:
@@ -154,8 +170,11 @@ class TaskHub:
 
         The system's clock may be set back before an episode takes it.
         """
+        self._news[instance_id] = True
+        self._arrive(instance_id, execution_id, at, event)
+
+    def _arrive(self, instance_id: str, execution_id: str | None, at: datetime, event: str) -> None:
         self._arrived = max(self._arrived, microseconds(at) - _ARRIVED)
-        self._news[instance_id] = None
         self._put_message(instance_id, execution_id, self._arrived, event)
 
     def _put_message(self, instance_id: str, execution_id: str | None, due_at: int, event: str) -> None:
@@ -171,7 +190,8 @@ class TaskHub:
     def finish_activity(self, activity: Activity, event: str, at: datetime) -> None:
         """An activity has run: its result becomes a message in the step that removes it."""
         self._db.execute("DELETE FROM activities WHERE id = ?", (activity.id,))
-        self.deliver(activity.instance_id, activity.execution_id, at, event)
+        self._news.setdefault(activity.instance_id, False)
+        self._arrive(activity.instance_id, activity.execution_id, at, event)
 
     def apply(self, record: Record, decision: Decision, timers: Iterable[tuple[datetime, str]]) -> list[Activity]:
         """Commit what an episode decided. `timers` are due instants with the TimerFired that each becomes.
@@ -187,6 +207,15 @@ class TaskHub:
         self._db.execute(
             "UPDATE instances SET status = ?, output = ?, custom_status = ?, updated_at = ? WHERE id = ?",
             (decision.status, decision.output, decision.custom_status, updated_at, instance_id),
+        )
+        self._keep(
+            replace(
+                record,
+                status=decision.status,
+                output=decision.output,
+                custom_status=decision.custom_status,
+                updated_at=decision.last_at,
+            )
         )
         if decision.status.is_terminal:
             self._db.execute("DELETE FROM messages WHERE instance_id = ?", (instance_id,))
@@ -218,6 +247,18 @@ class TaskHub:
                 record.id,
             ),
         )
+        self._keep(
+            replace(
+                record,
+                execution_id=generation.execution_id,
+                status=Status.Running,
+                input_text=generation.input_text,
+                output=None,
+                custom_status=decision.custom_status,
+                created_at=decision.now,
+                updated_at=decision.now,
+            )
+        )
         # Ahead of what else waits for the instance: that is for the new generation's later episodes.
         self.put_message(record.id, generation.execution_id, from_microseconds(0), generation.opening)
 
@@ -241,13 +282,21 @@ class TaskHub:
             "UPDATE instances SET status = ?, output = NULL, updated_at = ? WHERE id = ?",
             (status, microseconds(at), instance_id),
         )
+        self._live.pop(instance_id, None)
 
     # Reading.
 
     def record(self, instance_id: str) -> Record | None:
         """An instance's row."""
+        live = self._live.get(instance_id)
+        if live is not None:
+            return live
         row = self._db.execute(f"SELECT {_COLUMNS} FROM instances WHERE id = ?", (instance_id,)).fetchone()
-        return row and _record(row)
+        if row is None:
+            return None
+        record = _record(row)
+        self._keep(record)
+        return record
 
     def history(self, instance_id: str) -> list[str]:
         """An instance's history of this generation: event texts, one an episode."""
@@ -261,10 +310,11 @@ class TaskHub:
         )
         return [Activity(*row) for row in rows]
 
-    def take_due(self, now: datetime) -> list[str]:
+    def take_due(self, now: datetime) -> dict[str, bool]:
         """The instances that may have messages due and were not told of since, in the order of their messages.
 
-        What a batch that was undone had put there may be among them.
+        The value is False where these are but results of activities. What a batch that was undone had put there
+        may be among them.
         """
         until = microseconds(now)
         # A clock that was set back makes timers wait that have been told of.
@@ -274,9 +324,9 @@ class TaskHub:
             (max(self._told_until, -1), until),
         ).fetchall()
         self._told_until = until
-        found = self._news | dict.fromkeys(row[0] for row in rows)
+        found = self._news | dict.fromkeys((row[0] for row in rows), True)
         self._news = {}
-        return list(found)
+        return found
 
     def waiting(self, now: datetime) -> list[str]:
         """The instances that have messages due, those first that wait longest."""

@@ -8,15 +8,18 @@ instance that was caught Pending is Running here) what shows how far it is is le
 import asyncio
 import http.client
 import json
+import re
 import sysconfig
 from collections.abc import Iterator, Set
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from durable_host import Host
-from durable_host.errors import FunctionFailed
+from durable_host.engine.events import Status
+from durable_host.errors import FunctionFailed, InstanceNotFound
 from tests.golden_replay.binding import Binding
 from tests.golden_replay.comparing import Difference, compare, compare_histories
 from tests.golden_replay.recording import (
@@ -56,6 +59,10 @@ class Score:
     loose: int = 0
     episodes: int = 0
     rebatched: int = 0
+
+
+_EFFECTS = {"suspend": Status.Suspended, "resume": Status.Running, "terminate": Status.Terminated}
+_EFFECT_S = 2
 
 
 @dataclass
@@ -192,9 +199,21 @@ class Replay:
             answer = request.result()
         until = exchange.at and exchange.at + timedelta(seconds=exchange.lasted_s) - _SHOWN_AFTER
         if self.recording.is_cut:
+            await self._see_effect(exchange)
             return answer, set(self.recording.instances)
         ahead = {i for i, distance in self._distances(until).items() if distance > 0} if until else set()
         return answer, ahead
+
+    async def _see_effect(self, exchange: Exchange) -> None:
+        """Wait until an instance that never rests is what it was told to be; there, seconds went by meanwhile."""
+        match = re.search(r"/instances/([^/]+)/(suspend|resume|terminate)\b", exchange.target)
+        if match is None:
+            return
+        instance_id = self.binding.translate(match[1], timedelta(0))
+        with suppress(TimeoutError, InstanceNotFound):
+            async with asyncio.timeout(_EFFECT_S):
+                while self.host.instances.get(instance_id).status is not _EFFECTS[match[2]]:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)  # noqa: TID251 - Nobody tells of it.
 
     def _send(self, exchange: Exchange) -> Answer:
         later = self.host.clock.now() - (exchange.at or self.recording.began_at)

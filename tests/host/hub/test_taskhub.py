@@ -234,11 +234,11 @@ def test_who_may_have_messages_due_is_told_once(hub: TaskHub) -> None:
     deliver(hub, "arrived", AT, "event")
 
     assert hub.next_timer_due() is not None
-    assert hub.take_due(AT) == ["arrived", "timer"]
-    assert hub.take_due(AT) == []
+    assert hub.take_due(AT) == {"arrived": True, "timer": True}
+    assert hub.take_due(AT) == {}
     assert hub.next_timer_due() == AT + SECOND
     deliver(hub, "arrived", AT, "event")
-    assert hub.take_due(AT + SECOND) == ["arrived", "later"]
+    assert list(hub.take_due(AT + SECOND)) == ["arrived", "later"]
     assert hub.next_timer_due() is None
 
 
@@ -247,17 +247,17 @@ def test_a_timer_in_the_past_is_due_at_once(hub: TaskHub) -> None:
 
     message(hub, "late", AT - SECOND, "fired")
 
-    assert hub.take_due(AT) == ["late"]
+    assert list(hub.take_due(AT)) == ["late"]
 
 
 def test_timers_wait_again_for_a_clock_that_was_set_back(hub: TaskHub) -> None:
     hub.take_due(AT)
     message(hub, "timer", AT - SECOND, "fired")
 
-    assert hub.take_due(AT - 2 * SECOND) == ["timer"]
+    assert list(hub.take_due(AT - 2 * SECOND)) == ["timer"]
     assert hub.messages("timer", AT - 2 * SECOND) == []
     assert hub.next_timer_due() == AT - SECOND
-    assert hub.take_due(AT) == ["timer"]
+    assert list(hub.take_due(AT)) == ["timer"]
     assert len(hub.messages("timer", AT)) == 1
 
 
