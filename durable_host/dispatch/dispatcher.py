@@ -233,10 +233,11 @@ class Dispatcher:
             self._idle.set()
             await self._clock.wait(None, False)
             return
+        self._activities.add(activities)
         for episode in answers:
             self._let_go(episode)
-        self._activities.add(activities)
         for instance_id in self._finished:
+            self._rests_until_s.pop(instance_id, None)
             if instance_id in self._watched:
                 self._watched.pop(instance_id).set()
 
