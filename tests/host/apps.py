@@ -7,10 +7,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from aiohttp import ClientSession
+
 from durable_host.dispatch.workers import OUTPUTS, declared
 from durable_host.functions.triggers import FunctionApp, read_app
 from durable_host.worker.loading import AppCode, load
+from tests.conftest import APPS
 
+POISON_APP = APPS / "poison"
 BUNDLE = {"id": "Microsoft.Azure.Functions.ExtensionBundle", "version": "[4.*, 5.0.0)"}
 ORCHESTRATOR = {"name": "context", "type": "orchestrationTrigger", "direction": "in"}
 ACTIVITY = {"name": "value", "type": "activityTrigger", "direction": "in"}
@@ -62,3 +66,10 @@ def loaded(root: Path) -> Iterator[FunctionApp]:
 def without_marks(stack: str) -> str:
     """A stack's lines without those of `^` and `~`, which Python 3.13 puts under more calls than 3.11."""
     return re.sub(r"^ *[~^]+\n", "", stack, flags=re.MULTILINE)
+
+
+async def do(url: str, body: str, function: str = "Do") -> Any:
+    """What the poison app's function returns that runs this body of a function; `AsyncDo` runs a coroutine's."""
+    async with ClientSession() as client, client.post(f"{url}/{function}", data=body) as answer:
+        assert answer.status == 200, answer.status
+        return json.loads(await answer.text())

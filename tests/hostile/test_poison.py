@@ -14,11 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from durable_host import Host, RealClock, SkipClock
-from tests.conftest import APPS, Gate, rounds
+from tests.conftest import Gate, rounds
+from tests.host.apps import POISON_APP
 from tests.hostile.conftest import Count
 from tests.processes import running
 
-POISON_APP = APPS / "poison"
 CHECK = "yield context.call_activity('Check', '')\n"
 # Of json, which writes in C.
 TOO_DEEP = "Stack overflow" if sys.version_info >= (3, 14) else "maximum recursion depth exceeded"
