@@ -104,21 +104,21 @@ class Process:
         self._forget()
         self._process.kill()
         await asyncio.to_thread(self._process.wait)
-        for stream in (self._process.stdout, self._process.stderr):
-            assert stream is not None
-            stream.close()
 
     def _forget(self) -> None:
-        """Neither read nor write any more."""
+        """Neither read nor write any more; the pipes are closed."""
+        assert self._process.stdin is not None
+        if self._process.stdin.closed:
+            return  # Its number may be another file's by now.
+        self._outgoing.clear()
         if sys.platform != "win32":
             self._loop.remove_writer(self._stdin)
-            for stream in (self._process.stdout, self._process.stderr):
-                if stream is not None and not stream.closed:
-                    self._loop.remove_reader(stream.fileno())
-        self._outgoing.clear()
-        if self._process.stdin is not None:
+        for stream in (self._process.stdout, self._process.stderr, self._process.stdin):
+            assert stream is not None
+            if sys.platform != "win32":
+                self._loop.remove_reader(stream.fileno())
             with suppress(OSError):
-                self._process.stdin.close()
+                stream.close()
 
     def _write(self) -> None:
         try:

@@ -1,9 +1,10 @@
 """Function apps written for one test."""
 
+import asyncio
 import json
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -73,3 +74,14 @@ async def do(url: str, body: str, function: str = "Do") -> Any:
     async with ClientSession() as client, client.post(f"{url}/{function}", data=body) as answer:
         assert answer.status == 200, answer.status
         return json.loads(await answer.text())
+
+
+async def ended(pid: int) -> None:
+    """Return once a process has ended that is no child of ours; where nobody reaps it, it is a zombie then."""
+    stat = Path(f"/proc/{pid}/stat")
+    async with asyncio.timeout(50):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            while True:
+                if (await asyncio.to_thread(stat.read_text)).rpartition(")")[2].split()[0] == "Z":
+                    return
+                await asyncio.sleep(0.02)  # noqa: TID251 - Another process's end cannot be awaited.
