@@ -20,7 +20,7 @@ start: $(VENV)/.run
 	@$(BIN)/python -m durable_host --sandbox
 
 test: $(VENV)/.dev
-	@echo 'This takes two to four minutes on two cores, by how busy they are.'
+	@echo 'This takes about two minutes on two cores.'
 	$(BIN)/python -m pytest -n auto
 
 coverage: $(VENV)/.dev

@@ -2,14 +2,14 @@
 
 From an HTTP POST to the end of an instance, through the files:
 
-1. `http/server` matches the route, `dispatch/workers` takes the request to the app, and `worker/invoke` runs its
-   HTTP function.
-2. The SDK posts back to the host; `http/webhooks` turns the URL into `hub/instances.start`; `hub/taskhub` holds
+1. `http/server` matches the route, `dispatch/workers` sends the request to the worker, a process of its own, and
+   there `worker/invoke` runs the HTTP function.
+2. The SDK calls back to the host; `http/webhooks` turns the URL into `hub/instances.start`; `hub/taskhub` holds
    one message.
-3. `dispatch/dispatcher` takes the message; `worker/invoke` calls the orchestrator; `engine/actions` parses the
-   answer, `engine/play` and `engine/episode` decide, and `hub/writer` commits: history, new messages and status in
-   one transaction.
-4. `dispatch/activities` has the activity called; its result is a message in the next transaction.
+3. `dispatch/dispatcher` takes the message and sends the episode; `worker/invoke` calls the orchestrator;
+   `engine/actions` parses the answer, `engine/play` and `engine/episode` decide, and `hub/writer` commits:
+   history, new messages and status in one transaction.
+4. `dispatch/activities` sends the activity to the worker; its result is a message in the next transaction.
 5. Steps 3-4 repeat until the orchestrator returns; the dashboard shows each of them.
 """
 

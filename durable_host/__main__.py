@@ -27,7 +27,7 @@ examples:
   python -m durable_host --sandbox           ... with stand-ins for the services that it calls
   python -m durable_host --skip-time         ... and jump over every timer as soon as nothing else is left to do
   curl -X POST localhost:7071/durable-host/clock -d '{"skip": "next"}'
-                                             jump to the next timer of a running host
+                                             jump to the next timer of a host that runs with --sandbox
   python -m durable_host replay saved.json   check a changed orchestrator against a saved history
 """
 
@@ -78,8 +78,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=_port, help="7071, or what local.settings.json says; 0 takes a free one")
     parser.add_argument("--address", help="where to listen: 127.0.0.1, or what local.settings.json says")
     parser.add_argument("--script-root", default=".", help="the app's folder (default: this one)")
-    parser.add_argument("--hub", help="the task hub's file (default: .durable_host/NAME.db in the app's folder)")
-    parser.add_argument("--skip-time", action="store_true", help="jump over every timer")
+    parser.add_argument(
+        "--hub",
+        help="the task hub's file (default: .durable_host/NAME.db in the app's folder, "
+        "NAME.sandbox.db with --sandbox)",
+    )
+    parser.add_argument(
+        "--skip-time", action="store_true", help="jump over every timer, and allow /durable-host/clock"
+    )
     parser.add_argument(
         "--sandbox",
         type=_port,
@@ -91,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--python",
         metavar="PATH",
-        help="the app's own Python, 3.11 or newer (default: the one that runs this)",
+        help="the app's own Python, 3.11 or newer, with its requirements (default: the one that runs this)",
     )
     parser.add_argument("--verbose", action="store_true", help="log in detail")
     commands = parser.add_subparsers(dest="command", metavar="replay")
@@ -100,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
         "files", nargs="+", metavar="FILE", help="what a status request with showHistory answered"
     )
     command.add_argument("--script-root", default=argparse.SUPPRESS, help="the app's folder (default: this one)")
-    command.add_argument("--python", metavar="PATH", default=argparse.SUPPRESS, help="the app's own interpreter")
+    command.add_argument("--python", metavar="PATH", default=argparse.SUPPRESS, help="the app's own Python")
     return parser
 
 

@@ -1,6 +1,6 @@
 """Routes of HTTP functions: ASP.NET's route templates, and whether a path fits one.
 
-Not here: which function owns a route, and its methods (`functions`).
+Not here: which function owns a route, and its methods (`function_json`).
 """
 
 import re

@@ -1,6 +1,6 @@
 """The durable HTTP API: a URL becomes an operation on an instance, its outcome a status code and JSON.
 
-Not here: what the operations do (`instances`), the shape of a history (`history_json`), sockets (`server`).
+Not here: what the operations do (`instances`), the shape of a history (`status_json`), sockets (`server`).
 Source: recorded from Microsoft.Azure.WebJobs.Extensions.DurableTask 3.19.0; handlers name their recordings.
 """
 

@@ -3,7 +3,7 @@
 Whatever changes is written inside `batch`: one transaction for all that is ready, so that one fsync serves many. A
 caller's change has a savepoint in it, so that refusing one undoes nothing of the others. Instants are stored as
 whole microseconds since 1970. All calls come from one thread.
-Not here: the schema (`hub_file`), and which change is right (`episode`, `instances`).
+Not here: the schema (`file`), and which change is right (`episode`, `instances`).
 """
 
 import json

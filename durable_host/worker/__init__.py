@@ -1,5 +1,5 @@
-"""The app's code: found, loaded, and called through the real SDK.
+"""The worker, a process of its own: loads the app's code, and calls it through the real SDK.
 
-Stands in for the Azure Functions Python worker. Open `invoke` first: how one function is called. `loading` finds
-them.
+Stands in for the Azure Functions Python worker. Open `invoke` first: how one function is called. `protocol` has
+what host and worker tell each other.
 """

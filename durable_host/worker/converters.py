@@ -1,6 +1,6 @@
 """Which converter of azure.functions turns a binding's data into a Python value, and back.
 
-Not here: calling a function (`bindings`).
+Not here: calling a function (`invoke`).
 """
 
 from collections.abc import Callable

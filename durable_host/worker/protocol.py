@@ -2,7 +2,7 @@
 
 Each message is a line of JSON; the bytes that it announces follow it, so that a body or an input is never encoded.
 A worker is told `Init` once, answers `Ready`, and then each call with a `Result` or a `Failure` of the call's id.
-Not here: who writes and reads the pipe (`dispatch.workers`, `worker.__main__`), and what is done (`serving`).
+Not here: who writes and reads the pipe (`dispatch.drivers`, `worker.__main__`), and what is done (`serving`).
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The task hub and its file (`taskhub`, `hub_file`, `records`)."""
+"""The task hub and its file (`taskhub`, `file`, `records`)."""
 
 import sqlite3
 from collections.abc import Iterator
