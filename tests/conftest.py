@@ -22,6 +22,10 @@ ROOT = Path(__file__).parents[1]
 APPS = ROOT / "tests" / "fixture_apps"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Serve = Callable[[Handler], Awaitable[str]]
+needs_shell = pytest.mark.skipif(
+    shutil.which("curl") is None or shutil.which("bash") is None,
+    reason="This test runs commands of the pages, which need curl and bash: install them to have it run.",
+)
 in_real_time = pytest.mark.parametrize("clock_class", [RealClock])
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, needs_shell
 from tests.processes import Running, run, running
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -57,12 +57,6 @@ class Shell:
             code, printed = await run("bash", "-euo", "pipefail", "-c", commands, cwd=self._app, env=env)
         assert code == 0, printed
         return printed
-
-
-needs_shell = pytest.mark.skipif(
-    shutil.which("curl") is None or shutil.which("bash") is None,
-    reason="the README's commands need curl and bash: install them to have this test run",
-)
 
 
 @needs_shell

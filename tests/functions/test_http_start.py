@@ -149,7 +149,6 @@ async def test_nothing_but_a_post_is_routed(client: ClientSession, method: str) 
         (b"1" * 5_000, ""),
         (b"1e309", ""),
         (b'"\\ud800"', ""),
-        (b'{"a": ' * 1_000 + b"1" + b"}" * 1_000, ""),
     ],
 )
 async def test_a_body_that_is_no_object_is_refused(client: ClientSession, body: bytes, message: str) -> None:
@@ -158,6 +157,13 @@ async def test_a_body_that_is_no_object_is_refused(client: ClientSession, body: 
     assert (status, error["field"]) == (400, None)
     assert error["message"].startswith(message)
     assert error["message"].isprintable()
+
+
+async def test_a_body_that_is_nested_deeper_than_python_reads_is_refused(client: ClientSession) -> None:
+    status, error = await refused(client, data=b'{"a": ' * 1_000 + b"1" + b"}" * 1_000)
+
+    # Python 3.14 reads it, and then the field is one that nobody knows.
+    assert (status, error["field"]) in ((400, None), (400, "a"))
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import socket
 import sys
 from pathlib import Path
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, needs_shell
 from tests.processes import run
 
 SCRIPT = ROOT / "scripts" / "func-smoke.sh"
@@ -25,6 +25,7 @@ async def test_without_core_tools_it_says_that_nothing_was_tested() -> None:
     )
 
 
+@needs_shell
 async def test_its_story_holds_on_a_host_that_is_started_as_func_is(tmp_path: Path) -> None:
     func = tmp_path / "func"
     func.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m durable_host --port "$3"\n')

@@ -15,7 +15,7 @@ from durable_host import Host, RealClock
 from E3_Monitor.monitoring_request import MonitoringRequest
 from sandbox.server import Sandbox
 from scripts.move_monitors import DEFAULT_EXPIRY_S
-from tests.conftest import ROOT, Serve
+from tests.conftest import ROOT, Serve, needs_shell
 from tests.processes import run
 
 REQUEST: dict[str, Any] = {
@@ -372,6 +372,7 @@ async def test_a_host_that_asks_for_a_key_gets_the_one_of_its_variable(sandbox: 
         assert await _runtime_status(target, "one") == "Running"
 
 
+@needs_shell
 async def test_the_recipe_by_hand_moves_one(source: Host, target: Host) -> None:
     await _start(source, "one")
     recipe = (ROOT / "docs" / "scale.md").read_text().split("By hand:\n\n```bash\n")[1].split("```")[0]
