@@ -5,31 +5,16 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import ClientSession
 
-from durable_host import Host, HostError, RealClock
-from durable_host.dispatch.drivers import OnEnd, OnMessage
-from durable_host.dispatch.workers import OUTPUTS, Done, Worker, WorkerDied
-from durable_host.errors import FunctionFailed
-from durable_host.functions.triggers import FunctionApp, read_app
-from durable_host.worker.protocol import (
-    Activity,
-    ClientCall,
-    Failure,
-    Init,
-    NotReady,
-    Ready,
-    Reply,
-    Result,
-    ToWorker,
-)
+from durable_host import Host
 from tests.conftest import Gate
-from tests.host.apps import ACTIVITY, POISON_APP, do, write_function
+from tests.host.apps import POISON_APP, do
 
 GET = "import requests\nreturn requests.get({url!r}).text"
 PID = "import os; return os.getpid()"
