@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from durable_host.clock import Clock
     from sandbox.server import Sandbox
 
+_STOP_S = 2.0  # For activities that run when Ctrl+C comes.
 _EXAMPLES = """\
 examples:
   python -m durable_host                     start the app in this folder
@@ -160,6 +161,7 @@ async def _serve(
                 python=options.python,
                 process=worker,
                 sandbox_url=sandbox.url if sandbox else None,
+                stop_s=_STOP_S,
                 is_verbose=options.verbose,
             )
         )

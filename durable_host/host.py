@@ -55,6 +55,7 @@ class Host:
         slow_s: after so many seconds a function that still runs is named.
         receive_s: how long a caller may take to send the head of a request, and again its body.
         may_skip: POST /durable-host/clock moves the clock; beside a sandbox, and with a SkipClock, it always does.
+        stop_s: at the end, so many seconds are given to activities that run, and what they answer is stored.
         is_verbose: the app's log records from DEBUG on are told.
         sandbox_url: where stand-ins for what the app calls have a page; the dashboard shows it in a frame.
     Raises: AppError, HubError, or HostError when the port is taken; nothing is started then.
@@ -83,6 +84,7 @@ class Host:
         receive_s: float = 7,
         sandbox_url: str | None = None,
         may_skip: bool = False,
+        stop_s: float = 0,
         is_verbose: bool = False,
     ) -> None:
         self._root = Path(script_root).resolve()
@@ -99,6 +101,7 @@ class Host:
         self._is_verbose = is_verbose
         self._receive_s = receive_s
         self._sandbox_url = sandbox_url
+        self._stop_s = stop_s
         self._may_skip = may_skip or sandbox_url is not None or isinstance(self.clock, SkipClock)
         self._stack = AsyncExitStack()
 

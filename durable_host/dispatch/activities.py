@@ -41,6 +41,11 @@ class Activities:
         return bool(self._running or self._waiting or self._ended)
 
     @property
+    def run(self) -> bool:
+        """Whether one is out."""
+        return bool(self._running)
+
+    @property
     def have_ended(self) -> bool:
         """Whether a result waits to be written."""
         return bool(self._ended)

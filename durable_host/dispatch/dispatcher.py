@@ -10,7 +10,7 @@ import sqlite3
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -32,6 +32,7 @@ _MOST = 64  # Episodes that are out at once. Source: measured; more of them make
 _ROUNDS = 10
 _SHORT_S = 0.002  # An episode that took no longer is not worth a rest.
 _LONGEST_REST_S = 1.0
+_MOST_DEATHS = 3  # Of workers, by one episode that was out alone.
 log = logging.getLogger(__name__)
 
 OnEpisode = Callable[[str, str, str, str | FunctionFailed], None]
@@ -86,6 +87,10 @@ class Dispatcher:
         self._again: set[str] = set()  # Those of them for which more has come.
         self._rests_until_s: dict[str, float] = {}
         self._answers: deque[_Episode] = deque()
+        # Instances whose episode was out when a worker died, and how often one died of theirs alone.
+        self._suspects: dict[str, int] = {}
+        self._is_stopping = False
+        self._quiet = asyncio.Event()
         self._strays: list[int] = []  # Messages that nobody is there for.
         self._running = 0
         self._idle = asyncio.Event()
@@ -106,7 +111,7 @@ class Dispatcher:
             # A bug of this host. Nobody may go on waiting for it.
             self._broken = HostError(f"The host has stopped working ({type(error).__name__}: {error}).")
             self._writer.close(self._broken)
-            for event in (self._idle, *self._watched.values()):
+            for event in (self._idle, self._quiet, *self._watched.values()):
                 event.set()
             raise
 
@@ -115,13 +120,24 @@ class Dispatcher:
         has_work = self._has_to_write
         if has_work:
             await self._run_batch()
-        if self._writer.problem is None and self._worker.is_ready:
+        if self._is_stopping:
+            if not (self._activities.run or self._activities.have_ended):
+                self._quiet.set()
+        elif self._writer.problem is None and self._worker.is_ready:
             has_work = self._send(self._clock.now()) or has_work
         if has_work:
             # Requests and answers come on: what arrives in these rounds of the loop shares a commit.
             for _ in range(_ROUNDS):
                 await asyncio.sleep(0)  # noqa: TID251 - Waits for nothing.
         return has_work
+
+    async def stop(self, limit_s: float) -> None:
+        """Send nothing more, and give the activities that run so much time to end; what they answer is stored."""
+        self._is_stopping = True
+        self._clock.wake.set()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
+                await self._told(self._quiet)
 
     @property
     def _has_to_write(self) -> bool:
@@ -277,7 +293,6 @@ class Dispatcher:
 
     def _send(self, now: datetime) -> bool:
         """Send the activities and episodes that are due, as far as there is room; False when there were none."""
-        self._activities.start()
         try:
             for instance_id, is_urgent in self._hub.take_due(now).items():
                 if is_urgent:
@@ -286,6 +301,9 @@ class Dispatcher:
                     self._again.add(instance_id)
                 else:
                     self._ready[instance_id] = None
+            if self._suspects:
+                return self._send_suspect(now)
+            self._activities.start()
             now_s, was_ready = stopwatch_s(), False
             for instance_id in [each for each in self._ready if not self._rests(each, now_s)]:
                 if len(self._out) >= _MOST:
@@ -297,6 +315,17 @@ class Dispatcher:
             self._writer.fail(error)
             return True
         return was_ready
+
+    def _send_suspect(self, now: datetime) -> bool:
+        """Send the episode of one instance that may have killed a worker, once nothing else is out."""
+        if self._out or self._activities.run:
+            return False
+        instance_id = next(iter(self._suspects))
+        self._ready.pop(instance_id, None)
+        self._open(instance_id, now)
+        if instance_id not in self._out:
+            del self._suspects[instance_id]  # It was purged, or has nothing to do any more.
+        return True
 
     def _open(self, instance_id: str, now: datetime) -> None:
         """Send an episode, or none when the messages are for an instance or a generation that is over."""
@@ -345,7 +374,7 @@ class Dispatcher:
             self._answers.append(episode)
             self._clock.wake.set()
 
-        self._worker.run_orchestrator(function, episode.opening.context, invocation.id, done)
+        self._worker.run_orchestrator(function, episode.record.id, episode.opening.context, invocation.id, done)
 
     def _hear(self, episode: _Episode) -> bool:
         """Take in what the worker said of an episode; False when it died, and the episode is to be asked again."""
@@ -353,8 +382,8 @@ class Dispatcher:
         if invocation is None or told is None:
             return True  # Nothing was called.
         if isinstance(told, WorkerDied):
-            invocation.end("")
-            return False
+            return self._suspect(episode, told)
+        self._suspects.pop(episode.record.id, None)
         text = state_of(told) if isinstance(told, Result) else told
         episode.answer = _parsed(text)
         # Without the serialized .NET exception that an activity's failure carries.
@@ -362,6 +391,21 @@ class Dispatcher:
         if self._on_episode is not None:
             self._on_episode(episode.record.id, invocation.name, episode.opening.context, text)
         episode.told = None  # It may be applied again, and is told once.
+        return True
+
+    def _suspect(self, episode: _Episode, death: WorkerDied) -> bool:
+        """A worker died while an episode was out: it is asked again, alone; the third that dies so fails it."""
+        assert episode.invocation is not None
+        instance_id = episode.record.id
+        deaths = self._suspects.get(instance_id, -1) + 1
+        self._suspects[instance_id] = deaths
+        if deaths < _MOST_DEATHS:
+            episode.invocation.end("")
+            return False
+        del self._suspects[instance_id]
+        # Source: recorded, real319-b2-dies.
+        episode.answer = Answer(False, (), error=f"One or more errors occurred. ({death.message})", raw=True)
+        episode.invocation.end(episode.answer.error)
         return True
 
     def _apply_safely(self, episode: _Episode) -> list[Activity]:

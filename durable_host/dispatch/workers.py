@@ -10,7 +10,7 @@ import itertools
 import logging
 import uuid
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 
 from durable_host.clock import Clock, stopwatch_s
@@ -38,6 +38,7 @@ from durable_host.worker.protocol import (
 )
 
 OUTPUTS = (twilio_sms.BINDING_TYPE,)  # The types of output bindings that are carried out.
+_BLOCKS_S = 5.0  # An episode computes; one that takes so long waits for something.
 _NUMBERS = itertools.count(1)
 _BACK_OFF_S = (0, 1, 2, 4, 8, 16, 30)
 log = logging.getLogger(__name__)
@@ -51,6 +52,16 @@ class WorkerDied(FunctionFailed):
 
 
 Done = Callable[[Result | FunctionFailed], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Out:
+    """A call that is out: of an orchestrator, its instance; since when, in real time; and who waits for it."""
+
+    name: str
+    instance_id: str | None
+    since_s: float
+    done: Done
 
 
 class Worker:
@@ -78,7 +89,7 @@ class Worker:
         self._client = client
         self._slow_s = slow_s
         self._ids = itertools.count(1)
-        self._out: dict[int, tuple[str, float, Done]] = {}  # Name, when it was sent, and who waits for it.
+        self._out: dict[int, _Out] = {}
         self._named: set[int] = set()
         self._unsent: list[ToWorker] = []
         self._ready = asyncio.Event()
@@ -128,7 +139,7 @@ class Worker:
                 call = self._out.pop(number, None)
                 if call is not None:
                     self._deaths = 0
-                    call[2](_answer(message))
+                    call.done(_answer(message))
             case ClientCall():
                 self._do(self._reply(message))
             case Log():
@@ -163,7 +174,7 @@ class Worker:
     def _ended(self, how: str) -> None:
         """The worker is gone: tell who waits, and start another."""
         out, self._out = self._out, {}
-        names = ", ".join(f"'{name}'" for name, _, _ in out.values())
+        names = ", ".join(f"'{each.name}'" for each in out.values())
         was_ready = self._ready.is_set()
         log.error("The worker has ended: %s.%s", how, f" It was running {names}." if names else "")
         self._deaths += 1
@@ -174,8 +185,8 @@ class Worker:
         self._ready.clear()
         self._unsent.clear()
         self._do(self._follow(_BACK_OFF_S[min(self._deaths, len(_BACK_OFF_S)) - 1]))
-        for _, _, done in out.values():
-            done(WorkerDied(how))
+        for each in out.values():
+            each.done(WorkerDied(how))
 
     async def _follow(self, after_s: float) -> None:
         if after_s:
@@ -186,14 +197,17 @@ class Worker:
         """Tell the console that a function is called; the default reason is its word for a durable trigger."""
         return Invocation(function.name, self._clock, reason)
 
-    def run_orchestrator(self, function: Function, context_json: str, invocation_id: str, done: Done) -> None:
+    def run_orchestrator(
+        self, function: Function, instance_id: str, context_json: str, invocation_id: str, done: Done
+    ) -> None:
         """One episode: the durable context in, JSON text; `done` is told the SDK's answer, or how it failed."""
-        self._call(Orchestrator(next(self._ids), function.name, invocation_id, context_json.encode()), done)
+        call = Orchestrator(next(self._ids), function.name, invocation_id, context_json.encode())
+        self._call(call, done, instance_id)
 
     async def ask_orchestrator(self, function: Function, context_json: str) -> str | FunctionFailed:
         """One episode of no instance: the SDK's answer, or how it failed."""
         told: asyncio.Future[Result | FunctionFailed] = asyncio.get_running_loop().create_future()
-        self.run_orchestrator(function, context_json, str(uuid.uuid4()), told.set_result)
+        self.run_orchestrator(function, "a history", context_json, str(uuid.uuid4()), told.set_result)
         answer = await told
         return state_of(answer) if isinstance(answer, Result) else answer
 
@@ -240,8 +254,8 @@ class Worker:
         else:
             done(answer)
 
-    def _call(self, call: Call, done: Done) -> None:
-        self._out[call.id] = (call.function, stopwatch_s(), done)
+    def _call(self, call: Call, done: Done, instance_id: str | None = None) -> None:
+        self._out[call.id] = _Out(call.function, instance_id, stopwatch_s(), done)
         # Those of one round of the loop go in one write.
         if not self._unsent:
             asyncio.get_running_loop().call_soon(self._flush)
@@ -255,12 +269,19 @@ class Worker:
     def look(self) -> None:
         """Name the functions that have run for long since the last look."""
         now_s = stopwatch_s()
-        for number, (name, since_s, _) in self._out.items():
-            if now_s - since_s < self._slow_s:
+        for number, call in self._out.items():
+            ran_s = now_s - call.since_s
+            if ran_s < min(self._slow_s, _BLOCKS_S):
                 break  # The others came later.
-            if number not in self._named:
+            if number in self._named:
+                continue
+            if call.instance_id is not None and ran_s >= _BLOCKS_S:
                 self._named.add(number)
-                log.warning("Function '%s' has been running for %d s.", name, now_s - since_s)
+                text = "%s: orchestrator '%s' has been running for %d s: it must not block. Wait in an activity."
+                log.warning(text, call.instance_id, call.name, ran_s)
+            elif ran_s >= self._slow_s:
+                self._named.add(number)
+                log.warning("Function '%s' has been running for %d s.", call.name, ran_s)
         self._named &= self._out.keys()
 
 
