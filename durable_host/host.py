@@ -148,16 +148,9 @@ class Host:
         self._loop = asyncio.create_task(self._dispatcher.run())
         stack.push_async_callback(_cancel, self._loop)
         stack.push_async_callback(self.worker.close)
-        await self.worker.start(
-            Init(
-                str(self._root),
-                (),
-                dict(os.environ),
-                self.client_binding(),
-                f"{rpc_origin}{RPC_BASE}/",
-                self._is_verbose,
-            )
-        )
+        stack.push_async_callback(self._dispatcher.stop, self._stop_s)
+        client, base = self.client_binding(), f"{rpc_origin}{RPC_BASE}/"
+        await self.worker.start(Init(str(self._root), (), dict(os.environ), client, base, self._is_verbose))
         # Whoever starts a host speaks before its first work item does.
         self.clock.wake.set()
 

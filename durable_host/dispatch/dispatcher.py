@@ -32,6 +32,7 @@ _MOST = 64  # Episodes that are out at once. Source: measured; more of them make
 _ROUNDS = 10
 _SHORT_S = 0.002  # An episode that took no longer is not worth a rest.
 _LONGEST_REST_S = 1.0
+_ALONE_S = 1.0
 _MOST_DEATHS = 3  # Of workers, by one episode that was out alone.
 log = logging.getLogger(__name__)
 
@@ -317,13 +318,23 @@ class Dispatcher:
         return was_ready
 
     def _send_suspect(self, now: datetime) -> bool:
-        """Send the episode of one instance that may have killed a worker, once nothing else is out."""
+        """Send the episode of one instance that may have killed a worker, once nothing else is out.
+
+        One that has lived for a second no longer holds the others up.
+        """
+        now_s = stopwatch_s()
+        for instance_id in self._suspects.keys() & self._out.keys():
+            if now_s - self._out[instance_id].sent_s >= _ALONE_S:
+                del self._suspects[instance_id]
+                return True
         if self._out or self._activities.run:
             return False
         instance_id = next(iter(self._suspects))
         self._ready.pop(instance_id, None)
         self._open(instance_id, now)
-        if instance_id not in self._out:
+        if instance_id in self._out:
+            asyncio.get_running_loop().call_later(_ALONE_S, self._clock.wake.set)
+        else:
             del self._suspects[instance_id]  # It was purged, or has nothing to do any more.
         return True
 
