@@ -46,6 +46,19 @@ class FunctionFailed(Exception):
         self.stack = stack
 
 
+class WorkerDied(FunctionFailed):
+    """The worker's process ended while it ran the function; the text says how.
+
+    Source: recorded, real319-b2-dies.
+    """
+
+    def __init__(self, how: str) -> None:
+        super().__init__("", how)
+
+    def __str__(self) -> str:
+        return self.message
+
+
 class InstanceExists(HostError):
     """A start names an instance that is still live.
 

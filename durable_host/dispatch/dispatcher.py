@@ -16,13 +16,13 @@ from datetime import datetime, timedelta
 
 from durable_host.clock import Clock, stopwatch_s
 from durable_host.dispatch.activities import Activities
-from durable_host.dispatch.workers import Invocation, Worker, WorkerDied, state_of
+from durable_host.dispatch.workers import Invocation, Worker, state_of
 from durable_host.engine import events
 from durable_host.engine.actions import Answer, parse_answer, parse_failure
 from durable_host.engine.episode import ChildStart, Opening, decide, open_episode, orchestrator_missing
 from durable_host.engine.events import EventType
 from durable_host.engine.registry import Registry
-from durable_host.errors import FunctionFailed, HostError, HubError, InstanceExists, ProtocolError
+from durable_host.errors import FunctionFailed, HostError, HubError, InstanceExists, ProtocolError, WorkerDied
 from durable_host.hub.instances import put_start
 from durable_host.hub.records import Activity, Message, Record, Start
 from durable_host.hub.writer import Writer

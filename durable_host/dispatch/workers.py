@@ -16,7 +16,7 @@ from datetime import timedelta
 from durable_host.clock import Clock, stopwatch_s
 from durable_host.dispatch import twilio_sms
 from durable_host.dispatch.drivers import Driver
-from durable_host.errors import FunctionFailed, HostError
+from durable_host.errors import FunctionFailed, HostError, WorkerDied
 from durable_host.functions.function_json import Function
 from durable_host.functions.triggers import FunctionApp
 from durable_host.worker.protocol import (
@@ -42,15 +42,6 @@ _BLOCKS_S = 5.0  # An episode computes; one that takes so long waits for somethi
 _NUMBERS = itertools.count(1)
 _BACK_OFF_S = (0, 1, 2, 4, 8, 16, 30)
 log = logging.getLogger(__name__)
-
-
-class WorkerDied(FunctionFailed):
-    """The worker ended while it ran the function; the text is Azure's. Source: recorded, real319-b2-dies."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__("", text)
-
-
 Done = Callable[[Result | FunctionFailed], None]
 
 

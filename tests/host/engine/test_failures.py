@@ -3,7 +3,7 @@ import json
 import pytest
 
 from durable_host.engine.failures import activity_failure, sanitize
-from durable_host.errors import FunctionFailed
+from durable_host.errors import FunctionFailed, WorkerDied
 from tests.golden_replay import recording
 
 
@@ -64,3 +64,19 @@ def test_the_details_are_one_line_with_the_workers_stack_in_them() -> None:
 
     assert "\n" not in details
     assert json.loads(details)["InnerException"]["RemoteStackTrace"] == '  File "x.py", line 3\n'
+
+
+def test_a_worker_that_died_is_told_as_azure_tells_it() -> None:
+    reason, details = activity_failure("ActExit", WorkerDied("/venv/bin/python exited with code 3 (0x3)"))
+
+    # Source: recorded, real319-b2-dies.
+    assert reason == "Activity function 'ActExit' failed: /venv/bin/python exited with code 3 (0x3)"
+    told = json.loads(details)
+    assert list(told) == [
+        *("$type", "Message", "Data", "InnerException", "HelpLink", "Source", "HResult", "StackTrace"),
+    ]
+    assert told["$type"] == (
+        "Microsoft.Azure.WebJobs.Script.Workers.WorkerProcessExitException, Microsoft.Azure.WebJobs.Script"
+    )
+    assert told["Message"] == "/venv/bin/python exited with code 3 (0x3)"
+    assert (told["InnerException"]["ClassName"], told["InnerException"]["Message"]) == ("System.Exception", "")
