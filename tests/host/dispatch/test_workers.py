@@ -5,14 +5,31 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import ClientSession
 
-from durable_host import Host
+from durable_host import Host, HostError, RealClock
+from durable_host.dispatch.drivers import OnEnd, OnMessage
+from durable_host.dispatch.workers import OUTPUTS, Worker
+from durable_host.errors import FunctionFailed, WorkerDied
+from durable_host.functions.function_json import Function
+from durable_host.functions.triggers import read_app
+from durable_host.worker.protocol import (
+    Activity,
+    ClientCall,
+    Failure,
+    Init,
+    NotReady,
+    Orchestrator,
+    Ready,
+    Reply,
+    Result,
+    ToWorker,
+)
 from tests.conftest import Gate
 from tests.host.apps import POISON_APP, do
 
@@ -61,7 +78,7 @@ async def test_a_worker_that_is_killed_fails_its_activities_and_nothing_else(
         gate.opened.set()
 
         assert (await caller).status == 500
-    assert reason(failed).endswith(f"{sys.executable} exited with code 137 (0x89)")
+    assert reason(failed).endswith(f"Activity function 'Act' failed: {sys.executable} exited with code 137 (0x89)")
     assert (await host.wait("episode", 60))["output"] == "episode"
     assert (await host.wait("healthy", 60))["output"] == "healthy"
     assert await do(host.url, PID) != pid
@@ -89,3 +106,205 @@ async def test_a_worker_that_dies_again_and_again_is_followed_each_time(host: Ho
     for _ in range(3):
         instance_id = await host.start("Call", ["Act", "import os; os._exit(3)"])
         assert (await host.wait(instance_id, 60))["runtimeStatus"] == "Failed"
+
+
+# A worker whose words and end a test decides.
+
+
+class Told:
+    """A driver: it keeps what it is sent, and speaks and ends as the test wants."""
+
+    def __init__(self) -> None:
+        self.sent: list[ToWorker] = []
+        self.is_closed = False
+
+    def open(self, on_message: OnMessage, on_end: OnEnd) -> None:
+        self.say, self.end = on_message, on_end
+        self.opened_s = asyncio.get_running_loop().time()
+
+    def send(self, messages: Iterable[ToWorker]) -> None:
+        self.sent += messages
+
+    async def close(self) -> None:
+        self.is_closed = True
+
+
+class Keeper:
+    """A keeper of such workers, and what became of the calls that it was given."""
+
+    def __init__(self, slow_s: float = 30) -> None:
+        self.workers: list[Told] = []
+        self.made = asyncio.Semaphore(0)
+        self.told: list[str] = []
+        app = read_app(POISON_APP, OUTPUTS)
+        self.worker = Worker(app, RealClock(), self._make, self._answer, slow_s)
+        self.starting = asyncio.create_task(self.worker.start(Init(str(POISON_APP), (), {}, "", "")))
+
+    def _make(self) -> Told:
+        self.workers.append(Told())
+        self.made.release()
+        return self.workers[-1]
+
+    async def _answer(self, call: ClientCall) -> Reply:
+        return Reply(call.id, 200, call.payload)
+
+    async def next(self) -> Told:
+        """The next worker, once it is opened."""
+        await self.made.acquire()
+        return self.workers[-1]
+
+    def run(self, name: str, value: str = "") -> None:
+        """Have a function called with this text."""
+        function = self.worker.app.find(name)
+        assert isinstance(function, Function)
+        run = self.worker.run_orchestrator if name == "Run" else self.worker.run_activity
+
+        def done(answer: Result | FunctionFailed) -> None:
+            self.told.append(str(answer) if isinstance(answer, FunctionFailed) else answer.payload.decode())
+
+        run(function, value, "an id", done)
+
+
+async def turns() -> None:
+    """Let the loop do what is to be done in its next rounds."""
+    for _ in range(5):
+        await asyncio.sleep(0)  # noqa: TID251 - Waits for nothing.
+
+
+async def test_calls_wait_until_the_app_is_loaded_and_then_go_in_their_order() -> None:
+    keeper = Keeper()
+    worker = await keeper.next()
+    keeper.run("Run", "{}")
+    keeper.run("Act", "1")
+    await turns()
+    assert [type(each) for each in worker.sent] == [Init]
+    assert not keeper.worker.is_ready
+
+    worker.say(Ready({"Size": ("ImportError", "no module", "")}))
+    await keeper.starting
+
+    assert keeper.worker.is_ready
+    _, first, second = worker.sent
+    assert isinstance(first, Orchestrator)
+    assert isinstance(second, Activity)
+    assert (first.function, first.payload, second.function, second.payload) == ("Run", b"{}", "Act", b"1")
+    [broken] = [each for each in keeper.worker.app.functions if each.load_error is not None]
+    assert (broken.name, str(broken.load_error)) == ("Size", "ImportError: no module")
+    # Answers are matched by their ids, whatever their order.
+    worker.say(Failure(second.id, "ValueError", "bad", ""))
+    worker.say(Result(first.id, b"state"))
+    worker.say(Result(first.id, b"told twice"))
+    assert keeper.told == ["ValueError: bad", "state"]
+    await keeper.worker.close()
+    assert worker.is_closed
+
+
+async def test_a_call_of_the_durable_client_is_answered_with_its_id() -> None:
+    keeper = Keeper()
+    worker = await keeper.next()
+    worker.say(Ready({}))
+
+    worker.say(ClientCall(7, "POST", "/", b"{}"))
+    await turns()
+
+    assert worker.sent[-1] == Reply(7, 200, b"{}")
+    await keeper.worker.close()
+
+
+async def test_an_interpreter_that_cannot_load_the_app_makes_a_start_impossible() -> None:
+    keeper = Keeper()
+
+    (await keeper.next()).say(NotReady("lacks something"))
+
+    with pytest.raises(HostError, match="lacks something"):
+        await keeper.starting
+    await keeper.worker.close()
+
+
+async def test_a_worker_that_ends_twice_before_the_app_is_loaded_makes_a_start_impossible() -> None:
+    keeper = Keeper()
+
+    for _ in range(2):
+        (await keeper.next()).end("python exited with code 3 (0x3)")
+
+    with pytest.raises(HostError, match=r"ended before the app was loaded: python exited with code 3 \(0x3\)"):
+        await keeper.starting
+    assert len(keeper.workers) == 2
+    await keeper.worker.close()
+
+
+async def test_who_waits_is_told_of_a_death_and_later_calls_go_to_the_next_worker() -> None:
+    keeper = Keeper()
+    first = await keeper.next()
+    first.say(Ready({}))
+    await keeper.starting
+    keeper.run("Act", "1")
+    await turns()
+
+    first.end("killed")
+    keeper.run("Act", "2")
+    second = await keeper.next()
+    await turns()
+
+    assert keeper.told == [str(WorkerDied("killed"))] == ["killed"]
+    assert [type(each) for each in second.sent] == [Init]
+    second.say(Ready({}))
+    call = second.sent[-1]
+    assert isinstance(call, Activity)
+    assert call.payload == b"2"
+    await keeper.worker.close()
+
+
+async def test_workers_that_die_without_an_answer_follow_later_and_later_until_one_answers() -> None:
+    keeper = Keeper()
+    waited = []
+    for _ in range(4):
+        worker = await keeper.next()
+        worker.say(Ready({}))
+        ended_s = asyncio.get_running_loop().time()
+        worker.end("killed")
+        if len(keeper.workers) < 4:
+            await keeper.made.acquire()
+            keeper.made.release()
+            waited.append(keeper.workers[-1].opened_s - ended_s)
+    # At once, after a second, after two.
+    assert [limit <= span for limit, span in zip((0, 1, 2), waited, strict=True)] == [True] * 3
+    await keeper.worker.close()
+    assert len(keeper.workers) == 4
+
+
+async def test_an_answer_ends_the_back_off() -> None:
+    keeper = Keeper()
+    for _ in range(3):
+        worker = await keeper.next()
+        worker.say(Ready({}))
+        keeper.run("Act", "1")
+        await turns()
+        call = worker.sent[-1]
+        assert isinstance(call, Activity)
+        worker.say(Result(call.id, b"1"))
+        worker.end("killed")
+        await turns()
+        # The next one is there already: nobody has waited a second for it.
+        assert keeper.workers[-1] is not worker
+    assert keeper.told == ["1"] * 3
+    await keeper.worker.close()
+
+
+async def test_a_function_that_runs_for_long_is_named_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, DIES)
+    keeper = Keeper(slow_s=0)
+    worker = await keeper.next()
+    worker.say(Ready({}))
+    keeper.run("Act", "1")
+    await turns()
+
+    for _ in range(3):
+        keeper.worker.look()
+    call = worker.sent[-1]
+    assert isinstance(call, Activity)
+    worker.say(Result(call.id, b"1"))
+    keeper.worker.look()
+
+    assert caplog.messages == ["Function 'Act' has been running for 0 s."]
+    await keeper.worker.close()
