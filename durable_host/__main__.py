@@ -151,20 +151,27 @@ async def _serve(
     clock = SkipClock() if options.skip_time else RealClock()
     async with AsyncExitStack() as stack:
         sandbox = None if options.sandbox is None else await _start_sandbox(stack, options.sandbox, clock)
-        host = await stack.enter_async_context(
-            Host(
-                root,
-                hub=hub,
-                clock=clock,
-                address=options.address or settings.http_address or "127.0.0.1",
-                port=port,
-                python=options.python,
-                process=worker,
-                sandbox_url=sandbox.url if sandbox else None,
-                stop_s=_STOP_S,
-                is_verbose=options.verbose,
-            )
+        host = Host(
+            root,
+            hub=hub,
+            clock=clock,
+            address=options.address or settings.http_address or "127.0.0.1",
+            port=port,
+            python=options.python,
+            process=worker,
+            sandbox_url=sandbox.url if sandbox else None,
+            stop_s=_STOP_S,
+            is_verbose=options.verbose,
         )
+        stopping = asyncio.create_task(stopped.wait())
+        starting = asyncio.create_task(stack.enter_async_context(host))
+        await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():
+            starting.cancel()
+            with suppress(asyncio.CancelledError):
+                await starting
+            return
+        await starting
         lines = ["durable_host: Azure Durable Functions on this machine, without Azure", *settings.warnings]
         if options.verbose:
             lines.append(f"Python {sys.version.split()[0]} ({sys.executable}), task hub {host.hub.path}")
@@ -180,7 +187,6 @@ async def _serve(
             lines += ["", "Try it:", "", *(f"  {call}" for call in calls)]
         print("\n".join([*lines, ""]), flush=True)
         running = asyncio.create_task(host.run())
-        stopping = asyncio.create_task(stopped.wait())
         await asyncio.wait((running, stopping), return_when=asyncio.FIRST_COMPLETED)
         if running.done():
             await running

@@ -138,7 +138,7 @@ class Dispatcher:
         self._clock.wake.set()
         with suppress(TimeoutError):
             async with asyncio.timeout(limit_s):
-                await self._told(self._quiet)
+                await self._quiet.wait()
 
     @property
     def _has_to_write(self) -> bool:
@@ -155,7 +155,8 @@ class Dispatcher:
         if is_idle:
             self._idle.set()
         try:
-            due = self._hub.next_timer_due() if self._worker.is_ready else None
+            may_send = self._worker.is_ready and not self._is_stopping
+            due = self._hub.next_timer_due() if may_send else None
         except sqlite3.Error as error:
             self._writer.fail(error)
             return
@@ -323,12 +324,13 @@ class Dispatcher:
         One that has lived for a second no longer holds the others up.
         """
         now_s = stopwatch_s()
-        for instance_id in self._suspects.keys() & self._out.keys():
-            if now_s - self._out[instance_id].sent_s >= _ALONE_S:
-                del self._suspects[instance_id]
-                return True
-        if self._out or self._activities.run:
+        young = {each for each, episode in self._out.items() if now_s - episode.sent_s < _ALONE_S}
+        for instance_id in self._suspects.keys() & (self._out.keys() - young):
+            del self._suspects[instance_id]
+        if young or self._activities.run:
             return False
+        if not self._suspects:
+            return True
         instance_id = next(iter(self._suspects))
         self._ready.pop(instance_id, None)
         self._open(instance_id, now)

@@ -206,13 +206,9 @@ class Thread:
     """A worker in a thread of this process, so that fixtures, fakes, coverage and a debugger reach the app.
 
     It leaves stdin, stdout and the log alone. A call that hangs cannot be ended: it is named, and left.
-
-    Args:
-        pool: where synchronous functions run; by default the worker's own.
     """
 
-    def __init__(self, pool: Executor | None = None) -> None:
-        self._pool = pool
+    def __init__(self) -> None:
         self._told: deque[Message] = deque()
         self._is_woken = False
         self._is_open = threading.Event()
@@ -227,8 +223,7 @@ class Thread:
         self._on_message = on_message
         self._host_loop = asyncio.get_running_loop()
         self._orchestrators = threads.OneByOne(lambda: None)
-        self._functions = self._pool or threads.pool()
-        self._serving = Serving(self._tell, self._tell, self._loop, self._orchestrators, self._functions)
+        self._serving = Serving(self._tell, self._tell, self._loop, self._orchestrators, threads.pool)
         self._thread.start()
 
     def send(self, messages: Iterable[ToWorker]) -> None:
@@ -243,7 +238,6 @@ class Thread:
             await asyncio.wait_for(asyncio.wrap_future(ended), _END_S)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._orchestrators.shutdown()
-        self._functions.shutdown(wait=False, cancel_futures=True)
         self._thread.join(_END_S)
         if self._thread.is_alive():
             log.warning("A function of the app blocks the worker's event loop, and is left to itself.")
@@ -287,7 +281,7 @@ class Inline:
         self._on_message = on_message
         self._thread = threading.get_ident()
         self._host_loop = loop
-        self._serving = Serving(self._tell, self._tell, loop, AtOnce(), self._pool)
+        self._serving = Serving(self._tell, self._tell, loop, AtOnce(), lambda: self._pool)
 
     def send(self, messages: Iterable[ToWorker]) -> None:
         """Have the worker do these, one after the other."""
@@ -297,7 +291,6 @@ class Inline:
     async def close(self) -> None:
         """End it."""
         await self._serving.close()
-        self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _tell(self, message: Message) -> None:
         if threading.get_ident() == self._thread:

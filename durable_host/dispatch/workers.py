@@ -38,7 +38,6 @@ from durable_host.worker.protocol import (
 )
 
 OUTPUTS = (twilio_sms.BINDING_TYPE,)  # The types of output bindings that are carried out.
-_BLOCKS_S = 5.0  # An episode computes; one that takes so long waits for something.
 _NUMBERS = itertools.count(1)
 _BACK_OFF_S = (0, 1, 2, 4, 8, 16, 30)
 log = logging.getLogger(__name__)
@@ -64,6 +63,7 @@ class Worker:
         make_driver: makes a worker; again, when one has died.
         client: answers the calls of the SDK's durable client.
         slow_s: after so many seconds of real time a function that still runs is named.
+        blocks_s: the same for an orchestrator, which computes and should not wait.
     """
 
     def __init__(
@@ -73,17 +73,20 @@ class Worker:
         make_driver: Callable[[], Driver],
         client: Callable[[ClientCall], Awaitable[Reply]],
         slow_s: float = 30,
+        blocks_s: float = 5,
     ) -> None:
         self.app = app
         self._clock = clock
         self._make_driver = make_driver
         self._client = client
         self._slow_s = slow_s
+        self._blocks_s = blocks_s
         self._ids = itertools.count(1)
         self._out: dict[int, _Out] = {}
         self._named: set[int] = set()
         self._unsent: list[ToWorker] = []
         self._ready = asyncio.Event()
+        self._was_ready = False
         self._problem: str | None = None
         self._deaths = 0
         self._is_closed = False
@@ -146,6 +149,7 @@ class Worker:
                 logging.getLogger(message.logger).handle(record)
             case Ready(errors):
                 self.app = self.app.with_errors({name: FunctionFailed(*error) for name, error in errors.items()})
+                self._was_ready = True
                 self._ready.set()
                 self._clock.wake.set()
                 self._flush()
@@ -166,13 +170,13 @@ class Worker:
         """The worker is gone: tell who waits, and start another."""
         out, self._out = self._out, {}
         names = ", ".join(f"'{each.name}'" for each in out.values())
-        was_ready = self._ready.is_set()
-        log.error("The worker has ended: %s.%s", how, f" It was running {names}." if names else "")
         self._deaths += 1
-        if not was_ready and self._deaths == 2:
+        if not self._was_ready and self._deaths == 2:
             self._problem = f"The worker ended before the app was loaded: {how}. What it said stands above."
             self._ready.set()
             return
+        running = f" It was running {names}." if names else ""
+        log.error("The worker has ended: %s.%s Another one is started.", how, running)
         self._ready.clear()
         self._unsent.clear()
         self._do(self._follow(_BACK_OFF_S[min(self._deaths, len(_BACK_OFF_S)) - 1]))
@@ -262,11 +266,11 @@ class Worker:
         now_s = stopwatch_s()
         for number, call in self._out.items():
             ran_s = now_s - call.since_s
-            if ran_s < min(self._slow_s, _BLOCKS_S):
+            if ran_s < min(self._slow_s, self._blocks_s):
                 break  # The others came later.
             if number in self._named:
                 continue
-            if call.instance_id is not None and ran_s >= _BLOCKS_S:
+            if call.instance_id is not None and ran_s >= self._blocks_s:
                 self._named.add(number)
                 text = "%s: orchestrator '%s' has been running for %d s: it must not block. Wait in an activity."
                 log.warning(text, call.instance_id, call.name, ran_s)

@@ -136,7 +136,7 @@ async def _serve(reading: int, writing: int) -> None:
 
     loop = asyncio.get_running_loop()
     orchestrators = OneByOne(outlet.flush)
-    serving = Serving(outlet.send, outlet.hold, loop, orchestrators, pool())
+    serving = Serving(outlet.send, outlet.hold, loop, orchestrators, pool)
 
     def read() -> None:
         code = 1  # A bug of ours: the host starts another worker.

@@ -43,7 +43,7 @@ class Serving:
         emit_state: the same for what an orchestrator answered; it may wait for some more of them.
         loop: of the coroutine functions; the app is imported there too.
         orchestrators: where orchestrators run.
-        pool: where other synchronous functions run.
+        make_pool: makes where other synchronous functions run, once the app's settings are in the environment.
     """
 
     def __init__(
@@ -52,13 +52,14 @@ class Serving:
         emit_state: Callable[[ToHost], None],
         loop: asyncio.AbstractEventLoop,
         orchestrators: Executor,
-        pool: Executor,
+        make_pool: Callable[[], Executor],
     ) -> None:
         self._emit = emit
         self._emit_state = emit_state
         self._loop = loop
         self._orchestrators = orchestrators
-        self._pool = pool
+        self._make_pool = make_pool
+        self._pool: Executor | None = None
         self._functions = Functions({}, "")
         self._code: AppCode | None = None
         self._undo: list[Callable[[], None]] = []
@@ -78,6 +79,7 @@ class Serving:
             case _ if self._functions.is_async(message.function):
                 self._loop.call_soon_threadsafe(self._spawn, message)
             case _:
+                assert self._pool is not None  # The host calls nothing before the app is loaded.
                 self._submit(self._pool, message, self._emit)
 
     def load(self, init: Init) -> None:
@@ -85,6 +87,7 @@ class Serving:
         for name in os.environ.keys() - init.environment.keys():
             del os.environ[name]
         os.environ.update(init.environment)
+        self._pool = self._make_pool()
         self._undo.append(sdk.quiet_warnings())
         try:
             self._code = AppCode(Path(init.root))
@@ -103,6 +106,8 @@ class Serving:
             task.cancel()
         if self._running:
             await asyncio.wait(self._running)
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
         await sdk.close_session()
         for undo in reversed(self._undo):
             undo()

@@ -18,6 +18,7 @@ from durable_host.dispatch.workers import OUTPUTS, Worker
 from durable_host.errors import FunctionFailed, WorkerDied
 from durable_host.functions.function_json import Function
 from durable_host.functions.triggers import read_app
+from durable_host.hub.taskhub import TaskHub
 from durable_host.worker.protocol import (
     Activity,
     ClientCall,
@@ -87,6 +88,28 @@ async def test_a_worker_that_is_killed_fails_its_activities_and_nothing_else(
     assert line.partition("It was running ")[2].count("'") >= 6, line
 
 
+async def test_an_orchestrator_that_kills_each_worker_fails_alone(host: Host) -> None:
+    deadly = await host.start("Run", "import os; os._exit(3)")
+    others = [await host.start("Monitor", 0.001) for _ in range(5)]
+
+    assert reason(await host.wait(deadly, 60)).endswith(
+        f"One or more errors occurred. ({sys.executable} exited with code 3 (0x3))"
+    )
+    assert [(await host.wait(each, 60))["output"] for each in others] == ["healthy"] * 5
+
+
+async def test_what_a_running_activity_answers_while_the_host_stops_is_kept(gate: Gate, tmp_path: Path) -> None:
+    url = f"{gate.url}/?done"
+    async with Host(POISON_APP, hub=tmp_path / "hub.db", in_process=True, stop_s=60) as host:
+        await host.start("Call", ["Act", GET.format(url=url)], "calls")
+        await gate.came.acquire()
+        asyncio.get_running_loop().call_later(0.1, gate.opened.set)
+
+    with TaskHub(tmp_path / "hub.db") as hub:
+        assert hub.activities() == []
+        assert hub.waiting(RealClock().now()) == ["calls"]
+
+
 @pytest.mark.parametrize(
     ("death", "how"),
     [
@@ -132,12 +155,12 @@ class Told:
 class Keeper:
     """A keeper of such workers, and what became of the calls that it was given."""
 
-    def __init__(self, slow_s: float = 30) -> None:
+    def __init__(self, slow_s: float = 30, blocks_s: float = 5) -> None:
         self.workers: list[Told] = []
         self.made = asyncio.Semaphore(0)
         self.told: list[str] = []
         app = read_app(POISON_APP, OUTPUTS)
-        self.worker = Worker(app, RealClock(), self._make, self._answer, slow_s)
+        self.worker = Worker(app, RealClock(), self._make, self._answer, slow_s, blocks_s)
         self.starting = asyncio.create_task(self.worker.start(Init(str(POISON_APP), (), {}, "", "")))
 
     def _make(self) -> Told:
@@ -157,12 +180,14 @@ class Keeper:
         """Have a function called with this text."""
         function = self.worker.app.find(name)
         assert isinstance(function, Function)
-        run = self.worker.run_orchestrator if name == "Run" else self.worker.run_activity
 
         def done(answer: Result | FunctionFailed) -> None:
             self.told.append(str(answer) if isinstance(answer, FunctionFailed) else answer.payload.decode())
 
-        run(function, value, "an id", done)
+        if name == "Run":
+            self.worker.run_orchestrator(function, "an instance", value, "an id", done)
+        else:
+            self.worker.run_activity(function, value, "an id", done)
 
 
 async def turns() -> None:
@@ -307,4 +332,22 @@ async def test_a_function_that_runs_for_long_is_named_once(caplog: pytest.LogCap
     keeper.worker.look()
 
     assert caplog.messages == ["Function 'Act' has been running for 0 s."]
+    await keeper.worker.close()
+
+
+async def test_an_orchestrator_that_blocks_is_named_with_its_instance(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, DIES)
+    keeper = Keeper(blocks_s=0)
+    worker = await keeper.next()
+    worker.say(Ready({}))
+    keeper.run("Run", "{}")
+    keeper.run("Act", "1")
+    await turns()
+
+    for _ in range(3):
+        keeper.worker.look()
+
+    assert caplog.messages == [
+        "an instance: orchestrator 'Run' has been running for 0 s: it must not block. Wait in an activity."
+    ]
     await keeper.worker.close()
