@@ -1,5 +1,7 @@
 import asyncio
 import importlib.metadata
+import json
+import re
 import sys
 import warnings
 from collections.abc import Iterator
@@ -19,6 +21,8 @@ from durable_host import Host, SkipClock
 from durable_host.values import stamp
 from durable_host.worker import sdk
 from tests.golden_app import GOLDEN_APP
+from tests.host.apps import POISON_APP, do
+from tests.host.disk import full_disk
 
 event_module = sys.modules["azure.durable_functions.models.history.HistoryEvent"]
 executor: Any = sys.modules["azure.durable_functions.models.TaskOrchestrationExecutor"]
@@ -285,3 +289,118 @@ def test_filters_that_are_gone_already_are_no_trouble() -> None:
         undo()
 
         assert warnings.filters == []
+
+
+# Its client.
+
+
+# Run by the app, with each thing that its client can do, and each that the host refuses.
+CALLS = """
+import asyncio, sys
+from datetime import datetime
+import azure.durable_functions as df, azure.functions as func
+
+told = []
+
+def shown(value):
+    if isinstance(value, list):
+        return [shown(each) for each in value]
+    if isinstance(value, func.HttpResponse):
+        return [value.status_code, value.get_body().decode(), dict(value.headers)]
+    if hasattr(value, "to_json"):
+        return without_times(value.to_json())
+    return vars(value) if hasattr(value, "__dict__") else value
+
+def without_times(value):
+    if isinstance(value, dict):
+        return {key: without_times(each) for key, each in value.items() if "Time" not in key}
+    return [without_times(each) for each in value] if isinstance(value, list) else value
+
+async def tell(call):
+    try:
+        told.append(shown(await call))
+    except Exception as error:
+        told.append([type(error).__name__, str(error)])
+
+async def until(status):
+    while (await client.get_status("waiting")).runtime_status.name != status:
+        await asyncio.sleep(0.01)
+
+request = func.HttpRequest("POST", "http://localhost/api/F", body=b"")
+Status = df.OrchestrationRuntimeStatus
+times = dict(created_time_from=datetime(2020, 1, 1), created_time_to=datetime(2100, 1, 1))
+for call in (
+    lambda: client.start_new("Run", "ended", "return {'a': [1, None, 'ä']}"),
+    lambda: client.wait_for_completion_or_create_check_status_response(request, "ended", 20_000, 100),
+    lambda: client.get_status("ended", show_history=True, show_history_output=True, show_input=True),
+    lambda: client.get_status("ended"),
+    lambda: client.start_new("Run", "waiting", "yield context.wait_for_external_event('Go')"),
+    lambda: until("Running"),
+    lambda: client.start_new("Run", "waiting", None),
+    lambda: client.start_new("Run", "bad/id", None),
+    lambda: client.start_new("Nobody", "unknown", None),
+    lambda: client.wait_for_completion_or_create_check_status_response(request, "unknown", 20_000, 100),
+    lambda: client.raise_event("waiting", "Other", {"x": 1}),
+    lambda: client.raise_event("nobody", "Go", 1),
+    lambda: client.raise_event("ended", "Go", 1),
+    lambda: client.suspend("waiting", "a reason"),
+    lambda: until("Suspended"),
+    lambda: client.resume("waiting", "a reason"),
+    lambda: client.suspend("nobody", "a reason"),
+    lambda: client.wait_for_completion_or_create_check_status_response(request, "waiting", 200, 100),
+    lambda: client.terminate("waiting", "an ä & reason"),
+    lambda: client.wait_for_completion_or_create_check_status_response(request, "waiting", 20_000, 100),
+    lambda: client.terminate("waiting", "again"),
+    lambda: client.terminate("nobody", "a reason"),
+    lambda: client.rewind("nobody", "a reason"),
+    lambda: client.rewind("ended", "a reason"),
+    lambda: client.get_status("nobody"),
+    lambda: client.get_status_all(),
+    lambda: client.get_status_by(**times, runtime_status=[Status.Terminated]),
+    lambda: client.get_status_by(**times, runtime_status=[Status.Pending]),
+    lambda: client.purge_instance_history("nobody"),
+    lambda: client.purge_instance_history("ended"),
+    lambda: client.purge_instance_history_by(**times, runtime_status=[Status.Terminated]),
+    lambda: client.get_status("ended"),
+    lambda: client.read_entity_state(df.EntityId("Nobody", "key")),
+):
+    await tell(call())
+way = df.models.DurableOrchestrationClient.__module__
+return [told, sys.modules[way].post_async_request.__module__]
+"""
+
+
+async def test_the_apps_client_answers_alike_over_the_pipe_and_over_http(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, ways = [], []
+    for setting in ("0", "1"):
+        monkeypatch.setenv("DURABLE_HOST_FAST_CLIENT", setting)
+        async with Host(POISON_APP, hub=tmp_path / f"{setting}.db", in_process=True) as host:
+            answers, way = await do(host.url, CALLS, "AsyncDo")
+        text = re.sub(r"[-\d]{10}T[:.\d]+Z|code=[-\w]+", "its own", json.dumps(answers).replace(host.url, "URL"))
+        told.append(json.loads(text))
+        ways.append(way)
+
+    for over_http, over_the_pipe in zip(*told, strict=True):
+        assert over_the_pipe == over_http
+    assert ways == ["azure.durable_functions.models.utils.http_utils", "durable_host.worker.sdk"]
+    # Both worked, and were refused some.
+    assert told[0][0] == "ended"
+    assert told[0][2]["output"] == {"a": [1, None, "ä"]}
+    assert sum(isinstance(each, list) and each[:1] == ["Exception"] for each in told[0]) > 3
+
+
+@pytest.mark.parametrize("setting", ["0", "1"])
+async def test_a_hub_that_cannot_be_written_is_the_apps_error_either_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str
+) -> None:
+    monkeypatch.setenv("DURABLE_HOST_FAST_CLIENT", setting)
+    body = "try: return await client.start_new('Run', 'mine', None)\nexcept Exception as error: return str(error)"
+    async with Host(POISON_APP, hub=tmp_path / "hub.db", in_process=True) as host:
+        with full_disk(tmp_path / "hub.db"):
+            refused = await do(host.url, body, "AsyncDo")
+        await host.idle()
+
+        assert "The task hub cannot be written" in refused
+        assert await do(host.url, body, "AsyncDo") == "mine"
