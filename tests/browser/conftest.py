@@ -16,7 +16,7 @@ import pytest_asyncio
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from durable_host import Host
+from durable_host import Clock, Host, RealClock
 from sandbox.server import Sandbox
 from tests.conftest import ROOT, Handler, Serve
 
@@ -46,9 +46,15 @@ async def browser() -> AsyncIterator[Browser]:
         yield browser
 
 
+@pytest.fixture
+def clock() -> Clock:
+    """The host's and the sandbox's, as on the command line."""
+    return RealClock()
+
+
 @pytest_asyncio.fixture(loop_scope="session")
-async def sandbox(app_settings: None, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sandbox]:
-    async with Sandbox(port=0) as sandbox:
+async def sandbox(app_settings: None, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sandbox]:
+    async with Sandbox(port=0, now=clock.now) as sandbox:
         for name, value in sandbox.settings.items():
             monkeypatch.setenv(name, value)
         yield sandbox
@@ -67,8 +73,8 @@ def hub(tmp_path: Path) -> Path:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def host(sandbox: Sandbox, app: Path, hub: Path) -> AsyncIterator[Host]:
-    async with Host(app, hub=hub, sandbox_url=sandbox.url, in_process=True) as host:
+async def host(sandbox: Sandbox, clock: Clock, app: Path, hub: Path) -> AsyncIterator[Host]:
+    async with Host(app, hub=hub, clock=clock, sandbox_url=sandbox.url, in_process=True) as host:
         sandbox.allow_frame(host.url)
         yield host
 
