@@ -63,6 +63,7 @@ class Score:
 
 _EFFECTS = {"suspend": Status.Suspended, "resume": Status.Running, "terminate": Status.Terminated}
 _EFFECT_S = 2
+_LOOP_S = 10
 
 
 @dataclass
@@ -172,6 +173,8 @@ class Replay:
     # --- exchanges
 
     async def _exchange(self, exchange: Exchange, gap: timedelta) -> tuple[Answer, set[str]]:
+        if exchange.method != "GET" and self.recording.is_cut:
+            await self._see_it_loop()
         answer, ahead = await self._ask(exchange)
         if exchange.method == "GET" and not self.recording.is_cut and self._differs(exchange, answer, ahead):
             await self._settle(3)
@@ -203,6 +206,15 @@ class Replay:
             return answer, set(self.recording.instances)
         ahead = {i for i, distance in self._distances(until).items() if distance > 0} if until else set()
         return answer, ahead
+
+    async def _see_it_loop(self) -> None:
+        """Wait until an instance that never rests is past the generations that are compared."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LOOP_S):
+                while any(  # noqa: ASYNC110
+                    0 < len(generations(self._here(each))) <= _BEFORE_THE_CUT for each in self.recording.instances
+                ):
+                    await asyncio.sleep(0.01)  # noqa: TID251 - Nobody tells of it.
 
     async def _see_effect(self, exchange: Exchange) -> None:
         """Wait until an instance that never rests is what it was told to be; there, seconds went by meanwhile."""
