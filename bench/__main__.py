@@ -11,13 +11,14 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench import crash, growth, hostile, machine, monitors, sleeping, starts, startup, timers
+from bench import crash, fan_out, growth, hostile, machine, monitors, pipes, sleeping, starts, startup, timers
 from bench.figures import Figure, table
 from bench.plan import Plan
 from bench.processes import ROOT
 
 _BENCHES: dict[str, Callable[[Plan], list[Figure]]] = {
-    module.NAME: module.measure for module in (monitors, starts, timers, growth, sleeping, crash, startup, hostile)
+    module.NAME: module.measure
+    for module in (monitors, starts, fan_out, timers, growth, sleeping, crash, startup, hostile, pipes)
 }
 _CHARTS: dict[str, Callable[[Sequence[Figure]], str]] = {
     monitors.NAME: monitors.chart,

@@ -4,7 +4,6 @@ Not here: the attack (`attack`), and that it is refused (tests/hostile).
 """
 
 import asyncio
-import time
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,11 +12,10 @@ from bench.attack import KINDS
 from bench.client import MONITOR_REQUEST, Client, Load, post_many
 from bench.figures import Figure
 from bench.plan import Plan
-from bench.processes import command_line, free_port, python, running
+from bench.processes import command_line, free_port, python, running, until_exists
 
 NAME = "hostile"
 _COUNT = 200
-_READY_WITHIN_S = 30
 
 
 def measure(plan: Plan) -> list[Figure]:
@@ -49,9 +47,5 @@ def _load(plan: Plan, attack: str) -> Load:
             return asyncio.run(good())
         ready = Path(folder) / "ready"
         with running(python("bench.attack", attack, str(port), ready)):
-            deadline = time.perf_counter() + _READY_WITHIN_S
-            while not ready.exists():
-                if time.perf_counter() > deadline:
-                    raise TimeoutError(f"The attackers ({attack}) are not ready after {_READY_WITHIN_S} s.")
-                time.sleep(0.01)
+            until_exists(ready)
             return asyncio.run(good())

@@ -4,26 +4,29 @@ Not here: the loop itself (`app/Monitor`, `peers`).
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import median
 
+from bench import before
 from bench.charts import Bar, bars
 from bench.figures import Figure, Goal
-from bench.peers.install import PeerMissing, install
-from bench.peers.restate_server import run_monitors
+from bench.peers.install import Environment, PeerMissing, install
+from bench.peers.restate_server import node_service, python_service, run_monitors
 from bench.plan import Plan
-from bench.processes import free_port, output, python
+from bench.processes import ROOT, free_port, output, python
 
 NAME = "monitors"
 FAST = "durable_host"
 SLOW = "durable_host, fast replay off"
+PIPE_OFF = "durable_host, the SDK's client over HTTP"
 CONSOLE = "durable_host, console lines on"
 IN_MEMORY = "durabletask 1.12, in memory"
 IN_MEMORY_APART = "durabletask 1.12, in memory, two processes"
-RESTATE = "Restate 1.7, two processes"
+RESTATE = "Restate 1.7, Python SDK, two processes"
+RESTATE_NODE = "Restate 1.7, Node SDK, two processes"
 # Recorded once from Microsoft's own engine (durable extension 3.14.1, Azurite) on a machine of this kind.
 _RECORDED = Bar("Microsoft's engine with Azurite, recorded", 4.9, 4.9, 4.9)
 _WHAT = "five-poll monitors, POST to Completed"
@@ -51,14 +54,17 @@ def measure(plan: Plan) -> list[Figure]:
     """Run all arms in turns; a peer that cannot be installed is named with its reason."""
     arms: dict[str, Callable[[], Speed]] = {
         FAST: partial(_own, plan, _COUNT),
-        SLOW: partial(_own, plan, _SLOW_COUNT, fast=False),
+        SLOW: partial(_own, plan, _SLOW_COUNT, {"DURABLE_HOST_FAST_REPLAY": "0"}),
+        PIPE_OFF: partial(_own, plan, _COUNT, {"DURABLE_HOST_FAST_CLIENT": "0"}),
         CONSOLE: partial(_own, plan, _COUNT, console=True),
     }
     missing: dict[str, str] = {}
     makers: dict[str, Callable[[Plan], Callable[[], Speed]]] = {
+        before.NAME: _before,
+        RESTATE: partial(_restate, python_service),
+        RESTATE_NODE: partial(_restate, node_service),
         IN_MEMORY: partial(_durabletask, 1),
         IN_MEMORY_APART: partial(_durabletask, 2),
-        RESTATE: _restate,
     }
     for name, make in makers.items():
         try:
@@ -68,22 +74,23 @@ def measure(plan: Plan) -> list[Figure]:
             plan.tell(f"  {reason}")
     speeds = plan.in_turns(arms)
     goals = {
-        IN_MEMORY: Goal("at least", 4, "ratio"),
-        SLOW: Goal("at least", 2, "ratio"),
-        RESTATE: Goal("at least", 1, "ratio"),
+        before.NAME: Goal("at least", 2, "ratio"),
+        RESTATE: Goal("at least", 1.1, "ratio"),
+        IN_MEMORY: Goal("at least", 8, "ratio"),
     }
     per_s = {name: [speed.per_s for speed in values] for name, values in speeds.items()}
     cpu_ms = {name: [speed.cpu_ms for speed in values] for name, values in speeds.items()}
-    figures = [Figure(NAME, _WHAT, "/s", per_s[FAST], Goal("at least", 100))]
-    for name in (SLOW, *makers):
+    figures = [Figure(NAME, _WHAT, "/s", per_s[FAST])]
+    for name in (*makers, SLOW, PIPE_OFF):
         peer_runs, why = per_s.get(name, []), missing.get(name, "")
         figures.append(Figure(NAME, _WHAT, "/s", per_s[FAST], goals.get(name), name, peer_runs, why))
     figures.append(Figure(NAME, "the same, console lines on", "/s", per_s[CONSOLE], None, FAST, per_s[FAST]))
-    for name in (IN_MEMORY, RESTATE):
+    for name in (before.NAME, RESTATE, RESTATE_NODE, IN_MEMORY):
         if name in cpu_ms:
             figures.append(Figure(NAME, "CPU of one such monitor", "ms", cpu_ms[FAST], None, name, cpu_ms[name]))
+    env = {"BENCH_OUT": str(plan.out)}
     for starters in (_REAL_STARTERS, _REAL_COUNT):
-        checks = json.loads(output(python("bench.own", "checks", str(_REAL_COUNT), str(starters)), _env(plan)))
+        checks = json.loads(output(python("bench.own", "checks", str(_REAL_COUNT), str(starters)), env))
         plan.tell(f"  real monitors, {starters} at once: {checks:.2f} checks each")
         what = f"checks of each of {_REAL_COUNT:,} real E3_Monitors (every second, for 5 s), {starters:,} at once"
         figures.append(Figure(NAME, what, "", [checks], Goal("at least", 4.9)))
@@ -109,17 +116,15 @@ def _bar(label: str, runs: Sequence[float], is_own: bool = False) -> Bar:
     return Bar(label, median(runs), min(runs), max(runs), is_own)
 
 
-def _env(plan: Plan, fast: bool = True) -> dict[str, str]:
-    return {"BENCH_OUT": str(plan.out), "DURABLE_HOST_FAST_REPLAY": "1" if fast else "0"}
+def _own(
+    plan: Plan, count: int, env: Mapping[str, str] | None = None, console: bool = False, folder: Path = ROOT
+) -> Speed:
+    command = python("bench.own", *(["--console"] if console else []), "monitors", str(count), str(_STARTERS))
+    return Speed(**json.loads(output(command, {"BENCH_OUT": str(plan.out), **(env or {})}, folder=folder)))
 
 
-def _own(plan: Plan, count: int, fast: bool = True, console: bool = False) -> Speed:
-    options = ["--console"] if console else []
-    return Speed(
-        **json.loads(
-            output(python("bench.own", *options, "monitors", str(count), str(_STARTERS)), _env(plan, fast))
-        )
-    )
+def _before(plan: Plan) -> Callable[[], Speed]:
+    return partial(_own, plan, _COUNT, folder=before.folder(plan.out))
 
 
 def _durabletask(processes: int, plan: Plan) -> Callable[[], Speed]:
@@ -132,6 +137,6 @@ def _durabletask(processes: int, plan: Plan) -> Callable[[], Speed]:
     return run
 
 
-def _restate(plan: Plan) -> Callable[[], Speed]:
+def _restate(service_command: Callable[[Environment], list[str | Path]], plan: Plan) -> Callable[[], Speed]:
     environment = install("restate", plan.out / "peers")
-    return lambda: Speed(**run_monitors(environment, _COUNT, _STARTERS, plan.out))
+    return lambda: Speed(**run_monitors(environment, service_command(environment), _COUNT, _STARTERS, plan.out))

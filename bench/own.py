@@ -1,6 +1,8 @@
 """Our side of a measurement, as a process of its own: `python -m bench.own monitors 640 128`.
 
-Prints one JSON value. Not here: what it is compared with (`monitors`, `timers`).
+Prints one JSON value. The client is in the host's process, the app in the worker's. The durable_host is the one beside
+this folder: today's, or that of `before`, which has the app in the host's process.
+Not here: what it is compared with (`monitors`, `timers`, `fan_out`).
 """
 
 import argparse
@@ -18,10 +20,8 @@ from typing import Any
 from aiohttp import ClientSession, TCPConnector
 
 from bench.client import MONITOR_REQUEST
-from bench.processes import ROOT
+from bench.processes import ROOT, cpu_s
 from durable_host import Host
-from durable_host.console import Console
-from sandbox.server import Sandbox
 
 APP = ROOT / "bench" / "app"
 FIVE_POLLS = {"repo": "octo/cat", "polls": 5, "interval_ms": 1}
@@ -43,11 +43,15 @@ def main() -> None:
     command.add_argument("starters", type=int)
     command = commands.add_parser("timers")
     command.add_argument("starters", type=int, help="of monitors beside the timers")
+    command = commands.add_parser("fan_out")
+    command.add_argument("count", type=int, help="of activities")
     command = commands.add_parser("serve")
     command.add_argument("port", type=int)
     command.add_argument("hub", type=Path)
     options = parser.parse_args()
     if options.console:
+        from durable_host.console import Console  # Only here: `before` has none.
+
         Console(open(os.devnull, "w"), is_verbose=False)  # noqa: SIM115  Open as long as the process runs.
     else:
         logging.disable(logging.INFO)
@@ -58,13 +62,18 @@ def main() -> None:
             result = asyncio.run(_checks(options.count, options.starters))
         case "timers":
             result = asyncio.run(_timers(options.starters))
+        case "fan_out":
+            result = asyncio.run(_fan_out(options.count))
         case _:
             result = asyncio.run(_serve(options.port, options.hub))
     print(json.dumps(result))
 
 
 async def _monitors(count: int, starters: int) -> dict[str, float]:
-    """Monitors a second from POST to Completed, and the CPU milliseconds of each, this client's share included."""
+    """Monitors a second from POST to Completed, and the CPU milliseconds of each.
+
+    Host, worker and this client count.
+    """
     async with AsyncExitStack() as stack:
         host, session = await _host(stack, APP)
         await _run_monitor(host, session)
@@ -74,14 +83,17 @@ async def _monitors(count: int, starters: int) -> dict[str, float]:
             for _ in left:
                 await _run_monitor(host, session)
 
-        began, cpu_before = time.perf_counter(), time.process_time()
+        pid = os.getpid()
+        began, cpu_before = time.perf_counter(), cpu_s(pid)
         await _all([run] * starters)
-        cpu_ms = (time.process_time() - cpu_before) * 1000 / count
-        return {"per_s": count / (time.perf_counter() - began), "cpu_ms": cpu_ms}
+        seconds = time.perf_counter() - began
+        return {"per_s": count / seconds, "cpu_ms": (cpu_s(pid) - cpu_before) * 1000 / count}
 
 
 async def _checks(count: int, starters: int) -> float:
     """How many checks each of so many real monitors has made, at an interval of 1 s over 5 s."""
+    from sandbox.server import Sandbox  # Only here: `before` has none.
+
     async with AsyncExitStack() as stack:
         sandbox = await stack.enter_async_context(Sandbox(port=0))
         os.environ.update(sandbox.settings, GITHUB_TOKEN="", NO_PROXY="localhost", no_proxy="localhost")
@@ -120,6 +132,16 @@ async def _timers(starters: int) -> list[float]:
         is_over = True
         await asyncio.gather(*loads)
         return late_ms
+
+
+async def _fan_out(count: int) -> float:
+    """The seconds from POST to Completed of one instance that waits for so many activities together."""
+    async with AsyncExitStack() as stack:
+        host, session = await _host(stack, APP)
+        await _run(host, session, "FanOut", {"activities": 1})
+        began = time.perf_counter()
+        await _run(host, session, "FanOut", {"activities": count})
+        return time.perf_counter() - began
 
 
 async def _serve(port: int, hub: Path) -> None:

@@ -8,8 +8,9 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -19,17 +20,25 @@ _MB = 1_000_000
 
 @contextmanager
 def running(
-    command: Sequence[str | Path], env: Mapping[str, str] | None = None
+    command: Sequence[str | Path],
+    env: Mapping[str, str] | None = None,
+    folder: Path = ROOT,
+    kept: Sequence[int] = (),
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A process while the block lasts; it is killed at the end. Its output goes nowhere."""
+    """A process while the block lasts; it is killed at the end. Its output goes nowhere.
+
+    Args:
+        kept: descriptors that it has too.
+    """
     process = subprocess.Popen(
         [str(part) for part in command],
-        cwd=ROOT,
+        cwd=folder,
         env={**os.environ, **(env or {})},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
+        pass_fds=kept,
     )
     try:
         yield process
@@ -38,20 +47,34 @@ def running(
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:
-    """kill -9, with whatever the process has started."""
+    """kill -9, with what is in the process's group; a worker, which is not, ends when it sees its host gone."""
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
-def output(command: Sequence[str | Path], env: Mapping[str, str] | None = None, timeout_s: float = 300) -> str:
+def until_exists(file: Path, within_s: float = 30) -> None:
+    """Return once the file is there. Raises: TimeoutError."""
+    deadline = time.perf_counter() + within_s
+    while not file.exists():
+        if time.perf_counter() > deadline:
+            raise TimeoutError(f"{file.name} is not there after {within_s} s.")
+        time.sleep(0.01)
+
+
+def output(
+    command: Sequence[str | Path],
+    env: Mapping[str, str] | None = None,
+    timeout_s: float = 300,
+    folder: Path = ROOT,
+) -> str:
     """What a process prints.
 
     Raises: RuntimeError with the end of its error output when it fails.
     """
     done = subprocess.run(
         [str(part) for part in command],
-        cwd=ROOT,
+        cwd=folder,
         env={**os.environ, **(env or {})},
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -82,16 +105,40 @@ def free_port() -> int:
     return port
 
 
-def rss_mb(pid: int) -> float:
-    """The memory that a process holds, in MB (10^6 bytes)."""
-    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
-    line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
-    return int(line.split()[1]) * 1024 / _MB
+def tree(pid: int) -> list[int]:
+    """A process, what it has started, what that has started, and so on: a host's worker is among them."""
+    children: dict[int, list[int]] = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdecimal():
+            with suppress(OSError):  # It has ended since.
+                children.setdefault(int(_stat(int(folder.name))[1]), []).append(int(folder.name))
+    found = [pid]
+    for each in found:  # It grows meanwhile.
+        found += children.get(each, [])
+    return found
+
+
+def pss_mb(pid: int) -> float:
+    """The memory of a process and of what it has started, in MB (10^6 bytes); what they share counts once."""
+    return sum(_pss_kb(each) for each in tree(pid)) * 1024 / _MB
 
 
 def cpu_s(pid: int) -> float:
-    """The CPU time that a process has taken, in seconds."""
+    """The CPU time that a process and what it has started have taken, in seconds."""
+    ticks = 0
+    for each in tree(pid):
+        fields = _stat(each)
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / _TICKS_A_SECOND
+
+
+def _pss_kb(pid: int) -> int:
+    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
+    line = next(line for line in rollup.splitlines() if line.startswith("Pss:"))
+    return int(line.split()[1])
+
+
+def _stat(pid: int) -> list[str]:
+    """What /proc/PID/stat says after the name: that stands in parentheses, and may hold blanks."""
     stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
-    # The second field is the name in parentheses, and may hold blanks.
-    fields = stat.rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS_A_SECOND
+    return stat.rpartition(")")[2].split()

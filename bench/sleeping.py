@@ -19,7 +19,7 @@ from bench.client import MONITOR_REQUEST, Client, percentile
 from bench.figures import Figure, Goal
 from bench.hub import FINISHED, SLEEPING, copy_of_sleeping
 from bench.plan import Plan
-from bench.processes import command_line, free_port, rss_mb, running
+from bench.processes import command_line, free_port, pss_mb, running
 from durable_host.engine.events import Status
 from durable_host.hub.records import Filter
 from durable_host.hub.taskhub import TaskHub
@@ -42,16 +42,16 @@ _LISTS = {
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A host on a hub: its memory after a page was listed, and what a start and the pages take."""
+    """A host and its worker on a hub: memory after pages were listed, and what a start and the pages take."""
 
-    rss_mb: float
+    memory_mb: float
     start_ms: float
     pages_ms: dict[str, list[float]]
 
     def __str__(self) -> str:
         """For the one who waits."""
         pages = ", ".join(f"{name} {max(took):.1f} ms" for name, took in self.pages_ms.items())
-        return f"{self.rss_mb:.1f} MB, start {self.start_ms:.1f} ms, slowest pages {pages}"
+        return f"{self.memory_mb:.1f} MB, start {self.start_ms:.1f} ms, slowest pages {pages}"
 
 
 def measure(plan: Plan) -> list[Figure]:
@@ -68,9 +68,9 @@ def measure(plan: Plan) -> list[Figure]:
     figures = [
         Figure(
             NAME,
-            f"memory of the host {asleep}, over that on an empty hub",
+            f"memory of host and worker {asleep}, over that on an empty hub",
             "MB",
-            [with_all.rss_mb - alone.rss_mb for with_all, alone in zip(full, empty, strict=True)],
+            [with_all.memory_mb - alone.memory_mb for with_all, alone in zip(full, empty, strict=True)],
             Goal("at most", 100),
         ),
         Figure(NAME, "file size of each", "B", [bytes_each], Goal("at most", 3000)),
@@ -116,7 +116,7 @@ def _look(plan: Plan, is_full: bool) -> Look:
             pages_ms = {
                 name: list(itertools.islice(_pages(client, query), _PAGES)) for name, query in _LISTS.items()
             }
-            memory = rss_mb(pid)
+            memory = pss_mb(pid)
             starts = [client.post(_POST, MONITOR_REQUEST).took_ms for _ in range(_STARTS)]
             return Look(memory, median(starts), pages_ms)
 

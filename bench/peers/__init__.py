@@ -3,5 +3,5 @@
 install                  the environments
 restate_server           starts Restate and measures it
 durabletask/monitors     runs in its environment: backend, worker, client, and the monitor
-restate/service          runs in its environment: the monitor, served for a Restate server
+restate/service          runs in its environment: the monitor, served for a Restate server, on Python and on Node
 """

@@ -1,9 +1,10 @@
-"""Monitors on Restate: a server from npm, the Python service, and a client that waits for each monitor's end.
+"""Monitors on Restate: a server from npm, the service on Python or Node, and a client that waits for each's end.
 
-Not here: the monitor (`restate/service.py`).
+Not here: the monitor (`restate/service.py`, `restate/service.mjs`).
 """
 
 import asyncio
+import shutil
 import uuid
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,11 +13,24 @@ from bench.client import Client, post_many
 from bench.peers.install import Environment
 from bench.processes import cpu_s, free_port, running
 
-_SERVICE = Path(__file__).parent / "restate" / "service.py"
+_SERVICES = Path(__file__).parent / "restate"
 _REQUEST = {"repo": "octo/cat"}
 
 
-def run_monitors(environment: Environment, count: int, starters: int, out: Path) -> dict[str, float]:
+def python_service(environment: Environment) -> list[str | Path]:
+    """The command that serves the monitor on Python; a port follows."""
+    return [environment.python, _SERVICES / "service.py"]
+
+
+def node_service(environment: Environment) -> list[str | Path]:
+    """The command that serves the monitor on Node; a port follows."""
+    # Node looks for packages beside the file.
+    return ["node", shutil.copy(_SERVICES / "service.mjs", environment.node_modules.parent)]
+
+
+def run_monitors(
+    environment: Environment, service_command: list[str | Path], count: int, starters: int, out: Path
+) -> dict[str, float]:
     """Monitors a second from POST to their end, and the CPU milliseconds of each in server and service."""
     (server,) = environment.node_modules.glob("@restatedev/restate-server-*/bin/restate-server")
     ingress, admin, node, service = (free_port() for _ in range(4))
@@ -31,7 +45,7 @@ def run_monitors(environment: Environment, count: int, starters: int, out: Path)
     with (
         TemporaryDirectory(dir=out) as data,
         running([server, "--base-dir", data, "--node-name", "bench"], settings) as engine,
-        running([environment.python, _SERVICE, str(service)]) as handler,
+        running([*service_command, str(service)]) as handler,
     ):
         to_admin = Client(admin)
         deployment = {"uri": f"http://127.0.0.1:{service}"}
