@@ -12,10 +12,11 @@ from email.message import Message
 from http.client import HTTPConnection, HTTPException
 from typing import Any
 
-from aiohttp import ClientSession, TCPConnector
+from aiohttp import ClientSession, ClientTimeout, TCPConnector
 
 MONITOR_REQUEST = {"repo": "octo/cat", "phone": "+14255550100"}
 _READY_WITHIN_S = 60
+_ANSWERED_WITHIN = ClientTimeout(total=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ async def post_many(urls: list[str], body: object, connections: int, status: int
     """
     left = iter(urls)
     took_ms: list[float] = []
-    async with ClientSession(connector=TCPConnector(limit=connections)) as session:
+    async with ClientSession(connector=TCPConnector(limit=connections), timeout=_ANSWERED_WITHIN) as session:
 
         async def send() -> None:
             for url in left:

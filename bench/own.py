@@ -1,7 +1,7 @@
 """Our side of a measurement, as a process of its own: `python -m bench.own monitors 640 128`.
 
-Prints one JSON value. The client is in the host's process, the app in the worker's. The durable_host is the one beside
-this folder: today's, or that of `before`, which has the app in the host's process.
+Prints one JSON value. The client is in the host's process, the app in the worker's. The durable_host is the one
+beside this folder: today's, or that of `before`, which has the app in the host's process.
 Not here: what it is compared with (`monitors`, `timers`, `fan_out`).
 """
 

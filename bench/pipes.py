@@ -1,7 +1,7 @@
 """What two Python processes can tell each other: over pipes as host and worker have them, over a socket pair.
 
-`python -m bench.pipes READING WRITING` is the other process. It waits in `read`, as a worker's thread does, and answers;
-this one waits in an event loop, as a host does. Nothing of durable_host is in it.
+`python -m bench.pipes READING WRITING` is the other process. It waits in `read`, as a worker's thread does, and
+answers; this one waits in an event loop, as a host does. Nothing of durable_host is in it.
 Not here: what the messages of a host cost to make and to read (`monitors` has that in its figure).
 """
 
@@ -106,7 +106,7 @@ def _talk(make: Callable[[], Ends]) -> Talk:
 
 
 class _Asker:
-    """Asks `count` questions, at most `most` of them unanswered; as many as were answered together go out together."""
+    """Asks `count` questions, at most `most` of them unanswered: as many go out together as were answered so."""
 
     def __init__(self, reading: int, writing: int, count: int, most: int) -> None:
         self._reading = reading

@@ -6,6 +6,13 @@ import * as restate from "@restatedev/restate-sdk";
 const POLLS = 5;
 const INTERVAL_MS = 1;
 
+// The SDK calls it, and Node has it from 22 on.
+Promise.withResolvers ??= () => {
+  const made = {};
+  made.promise = new Promise((resolve, reject) => Object.assign(made, { resolve, reject }));
+  return made;
+};
+
 /** Check one repository. */
 function check() {
   return false;
