@@ -22,6 +22,7 @@ from durable_host.hub.taskhub import TaskHub
 NAME = "crash"
 _POST = "/orchestrators/E3_Monitor"
 _CLOCK = "/durable-host/clock"
+_ASLEEP = f"/runtime/webhooks/durabletask/instances?instanceIdPrefix={DUE_PREFIX}&runtimeStatus=Running&top=1"
 _INTO_THE_WAKING_S = 0.3
 
 
@@ -96,9 +97,8 @@ def _live(crash: Crash, hub: Path, wakes_all: bool) -> tuple[float, float]:
 
 
 def _is_armed(client: Client) -> bool:
-    """Whether the host waits for a timer that is still to come: none that is due is left."""
-    clock = client.get(_CLOCK).json
-    return datetime.fromisoformat(clock["next"]) > datetime.fromisoformat(clock["now"])
+    """Whether none that was due is asleep, and the host has a timer that is still to come."""
+    return client.get(_ASLEEP).json == [] and client.get(_CLOCK).json["next"] is not None
 
 
 def _wrong(hub: Path, started: list[str]) -> int:
