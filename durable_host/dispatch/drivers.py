@@ -18,8 +18,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from durable_host.dispatch.spawning import spawn
-from durable_host.worker.protocol import Decoder, Message, ToWorker, encode
+from durable_host.dispatch.spawning import advice, spawn
+from durable_host.worker.protocol import Decoder, Message, NotReady, ToWorker, encode
 
 _CHUNK = 1 << 20
 _END_S = 2.0
@@ -50,6 +50,7 @@ class Process:
 
     def __init__(self, root: Path, python: str | None, process: "subprocess.Popen[bytes] | None" = None) -> None:
         self.python = python or sys.executable
+        self._root = root
         self._process = process or spawn(root, python)
         self._decoder = Decoder()
         self._words = bytearray()
@@ -88,6 +89,8 @@ class Process:
 
     def send(self, messages: Iterable[ToWorker]) -> None:
         """Write these, as far as the pipe takes them now; the rest goes on when it takes more."""
+        if self._is_closed:
+            return  # The pipe's number may be another file's by now.
         data = b"".join(map(encode, messages))
         if sys.platform == "win32":
             self._written.append(data)
@@ -149,6 +152,8 @@ class Process:
 
     def _take(self, data: bytes) -> None:
         for message in self._decoder.feed(data):
+            if isinstance(message, NotReady):
+                message = NotReady(f"{message.reason} {advice(self._root)}")
             self._on_message(message)
 
     def _print(self, data: bytes) -> None:

@@ -5,6 +5,7 @@ Not here: speaking to it (`drivers`).
 
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from durable_host.errors import HostError
@@ -37,20 +38,23 @@ def spawn(root: Path, python: str | None = None) -> "subprocess.Popen[bytes]":
             creationflags=_NEW_GROUP if sys.platform == "win32" else 0,
         )
     except OSError as error:
-        text = f"{command[0]}: cannot be started ({error.strerror}). Name another with --python."
-        raise HostError(text) from None
-    if sys.platform == "linux":
-        _widen(process)
+        raise HostError(f"{command[0]} cannot be started ({error.strerror}). {advice(root)}") from None
+    _widen(process)
     return process
 
 
-def _widen(process: "subprocess.Popen[bytes]") -> None:
-    """Let the pipes hold more than their 64 kB, so that neither side waits for the other so often."""
-    import fcntl
+def advice(root: Path) -> str:
+    """What to do when an interpreter does not suit the app; it names a virtual environment in the app's folder."""
+    found = root / ".venv" / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+    return f"Name the app's own Python with --python{f', such as {found}' if found.exists() else ''}."
 
-    for stream in (process.stdin, process.stdout):
-        assert stream is not None
-        try:
-            fcntl.fcntl(stream, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-        except OSError:  # A user may have only so much of it.
-            return
+
+def _widen(process: "subprocess.Popen[bytes]") -> None:
+    """On Linux, let the pipes hold more than their 64 kB, so that neither side waits for the other so often."""
+    if sys.platform == "linux":
+        import fcntl
+
+        for stream in (process.stdin, process.stdout):
+            assert stream is not None
+            with suppress(OSError):  # A user may have only so much of it.
+                fcntl.fcntl(stream, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)

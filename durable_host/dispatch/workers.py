@@ -78,6 +78,7 @@ class Worker:
         self.app = app
         self._clock = clock
         self._make_driver = make_driver
+        self._driver: Driver | None = None
         self._client = client
         self._slow_s = slow_s
         self._blocks_s = blocks_s
@@ -86,8 +87,8 @@ class Worker:
         self._named: set[int] = set()
         self._unsent: list[ToWorker] = []
         self._ready = asyncio.Event()
-        self._was_ready = False
         self._problem: str | None = None
+        self._was_ready = False  # At any time.
         self._deaths = 0
         self._is_closed = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -118,7 +119,8 @@ class Worker:
             task.cancel()
         self._out.clear()
         self._is_closed = True
-        await self._driver.close()
+        if self._driver is not None:
+            await self._driver.close()
 
     def _open(self) -> None:
         self._driver = driver = self._make_driver()
@@ -135,7 +137,7 @@ class Worker:
                     self._deaths = 0
                     call.done(_answer(message))
             case ClientCall():
-                self._do(self._reply(message))
+                self._do(self._reply(message, self._driver))
             case Log():
                 record = logging.makeLogRecord(
                     {
@@ -162,9 +164,11 @@ class Worker:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _reply(self, call: ClientCall) -> None:
+    async def _reply(self, call: ClientCall, driver: Driver | None) -> None:
+        # Not to the worker that may have followed meanwhile, whose calls have the same numbers.
         reply = await self._client(call)
-        self._driver.send([reply])
+        if driver is not None:
+            driver.send([reply])
 
     def _ended(self, how: str) -> None:
         """The worker is gone: tell who waits, and start another."""
@@ -179,14 +183,22 @@ class Worker:
         log.error("The worker has ended: %s.%s Another one is started.", how, running)
         self._ready.clear()
         self._unsent.clear()
-        self._do(self._follow(_BACK_OFF_S[min(self._deaths, len(_BACK_OFF_S)) - 1]))
+        self._do(self._follow())
         for each in out.values():
             each.done(WorkerDied(how))
 
-    async def _follow(self, after_s: float) -> None:
-        if after_s:
-            await asyncio.sleep(after_s)  # noqa: TID251 - Real time, whatever the host's clock shows.
-        self._open()
+    async def _follow(self) -> None:
+        """Start another worker; where that is impossible now, try later."""
+        while True:
+            after_s = _BACK_OFF_S[min(self._deaths, len(_BACK_OFF_S)) - 1]
+            if after_s:
+                await asyncio.sleep(after_s)  # noqa: TID251 - Real time, whatever the host's clock shows.
+            try:
+                self._open()
+                return
+            except HostError as error:  # No memory for a process, or the interpreter is gone.
+                log.error("%s", error)
+                self._deaths += 1
 
     def begin(self, function: Function, reason: str = "(null)") -> "Invocation":
         """Tell the console that a function is called; the default reason is its word for a durable trigger."""
@@ -257,7 +269,7 @@ class Worker:
         self._unsent.append(call)
 
     def _flush(self) -> None:
-        if self._unsent and self._ready.is_set():
+        if self._unsent and self._ready.is_set() and self._driver is not None:
             messages, self._unsent = self._unsent, []
             self._driver.send(messages)
 

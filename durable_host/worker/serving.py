@@ -84,9 +84,7 @@ class Serving:
 
     def load(self, init: Init) -> None:
         """Import the app, and tell what came of it."""
-        for name in os.environ.keys() - init.environment.keys():
-            del os.environ[name]
-        os.environ.update(init.environment)
+        os.environ.update(init.environment)  # What the interpreter's own start has set besides stays.
         self._pool = self._make_pool()
         self._undo.append(sdk.quiet_warnings())
         try:

@@ -159,11 +159,14 @@ class Keeper:
         self.workers: list[Told] = []
         self.made = asyncio.Semaphore(0)
         self.told: list[str] = []
+        self.refusal: HostError | None = None
         app = read_app(POISON_APP, OUTPUTS)
         self.worker = Worker(app, RealClock(), self._make, self._answer, slow_s, blocks_s)
         self.starting = asyncio.create_task(self.worker.start(Init(str(POISON_APP), (), {}, "", "")))
 
     def _make(self) -> Told:
+        if self.refusal is not None:
+            raise self.refusal
         self.workers.append(Told())
         self.made.release()
         return self.workers[-1]
@@ -296,6 +299,41 @@ async def test_workers_that_die_without_an_answer_follow_later_and_later_until_o
     assert [limit <= span for limit, span in zip((0, 1, 2), waited, strict=True)] == [True] * 3
     await keeper.worker.close()
     assert len(keeper.workers) == 4
+
+
+async def test_once_it_was_loaded_an_app_is_followed_however_often_it_dies_while_it_loads() -> None:
+    keeper = Keeper()
+    (await keeper.next()).say(Ready({}))
+    await keeper.starting
+    for _ in range(2):
+        keeper.workers[-1].end("killed")
+        await keeper.next()
+        assert not keeper.worker.is_ready
+
+    keeper.workers[-1].say(Ready({}))
+
+    assert len(keeper.workers) == 3
+    assert keeper.worker.is_ready
+    await keeper.worker.close()
+
+
+async def test_a_worker_that_cannot_be_started_for_a_while_is_started_later(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    keeper = Keeper()
+    first = await keeper.next()
+    first.say(Ready({}))
+    keeper.refusal = HostError("no memory")
+
+    first.end("killed")
+    while "no memory" not in caplog.messages:
+        await turns()
+    keeper.refusal = None
+    second = await keeper.next()
+    second.say(Ready({}))
+
+    assert keeper.worker.is_ready
+    await keeper.worker.close()
 
 
 async def test_an_answer_ends_the_back_off() -> None:
