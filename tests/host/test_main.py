@@ -14,7 +14,7 @@ from aiohttp import ClientSession
 from durable_host.hub.taskhub import TaskHub
 from tests.conftest import ROOT, Gate
 from tests.golden_app import GOLDEN_APP
-from tests.host.apps import ACTIVITY, ORCHESTRATOR, SLEEP, write_function
+from tests.host.apps import ACTIVITY, HTTP, ORCHESTRATOR, RETURN, SLEEP, write_function
 from tests.host.conftest import CALLING_APP
 from tests.processes import Running, mains, running
 
@@ -157,6 +157,94 @@ async def test_a_broken_app_is_told(tmp_path: Path) -> None:
         assert (code, printed) == (1, "")
         assert error.startswith(f"durable_host: {told.replace('{root}', str(root))}")
         assert error.count("\n") == 1
+
+
+# The app's own interpreter.
+
+
+def interpreter(path: Path, options: str = "", **environment: str) -> Path:
+    """A program that runs this Python, with these options and settings."""
+    settings = " ".join(f"{name}={value}" for name, value in environment.items())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f'#!/bin/sh\n{settings} exec {sys.executable} {options} "$@"\n')
+    path.chmod(0o755)
+    return path
+
+
+async def test_the_app_runs_in_the_interpreter_that_is_named(tmp_path: Path) -> None:
+    python = interpreter(tmp_path / "bin" / "python", RUN_BY="mine")
+    code = "import os, sys\ndef main(req): return os.environ.get('RUN_BY', 'none')"
+    write_function(tmp_path / "app", "Tell", code, HTTP, RETURN)
+    code = "import os\nimport azure.durable_functions as df\n\n"
+    code += (
+        "def run(context): yield context.call_activity(os.environ['RUN_BY'])\n\nmain = df.Orchestrator.create(run)"
+    )
+    write_function(tmp_path / "app", "Run", code, ORCHESTRATOR)
+    write_function(tmp_path / "app", "mine", "def main(value): pass", ACTIVITY)
+    history = [
+        {"EventType": "ExecutionStarted", "Input": "null", "Timestamp": "2026-01-01T00:00:00Z"},
+        {"EventType": "TaskScheduled", "Name": "mine", "Timestamp": "2026-01-01T00:00:01Z"},
+    ]
+    saved, status = tmp_path / "saved.json", {"name": "Run", "instanceId": "mine", "runtimeStatus": "Running"}
+    saved.write_text(json.dumps({**status, "historyEvents": history}))
+    arguments = ("--script-root", tmp_path / "app", "--python", python)
+
+    async with running(*arguments) as host, ClientSession(host.url) as client:
+        async with client.get("/api/Tell") as answer:
+            assert await answer.text() == "mine"
+        assert await host.end() == 0
+    [(code_with, told_with, _), (_, told_without, _)] = await mains(
+        ["replay", saved, *arguments], ["replay", saved, *arguments[:2]]
+    )
+
+    assert (code_with, told_with.startswith("mine (Run): replays")) == (0, True)
+    assert "left its history" in told_without
+
+
+async def test_an_interpreter_that_does_not_suit_the_app_is_told_in_a_line_that_names_another(
+    tmp_path: Path,
+) -> None:
+    app = shutil.copytree(CALLING_APP, tmp_path / "app")
+    poor = interpreter(tmp_path / "poor", "-S")  # It finds no installed package.
+    nothing = tmp_path / "nothing"
+    runs: list[list[str | Path]]
+    runs = [["--port", "0", "--script-root", app, "--python", each] for each in (poor, nothing)]
+    runs += [["replay", "saved.json", *each[2:]] for each in runs]
+
+    ended = await mains(*runs)
+    found = interpreter(app / ".venv" / "bin" / "python")
+    ended += await mains(*runs)
+
+    lacks = rf"{sys.executable} lacks the app's requirements \(No module named 'azure'\)\."
+    missing = rf"{nothing} cannot be started \(No such file or directory\)\."
+    for number, (code, printed, error) in enumerate(ended):
+        problem = (lacks, missing)[number % 2]
+        other = "" if number < 4 else f", such as {found}"
+        assert (code, printed) == (1, "")
+        assert re.fullmatch(rf"durable_host: {problem} Name the app's own Python with --python{other}\.\n", error)
+
+
+async def test_an_app_that_ends_its_process_as_it_is_loaded_ends_the_start(tmp_path: Path) -> None:
+    write_function(tmp_path, "Leave", "import os\nprint('last words')\nos._exit(3)", ACTIVITY)
+
+    [(code, printed, error)] = await mains(["--port", "0", "--script-root", tmp_path])
+
+    assert code == 1
+    assert error == (
+        f"durable_host: The worker ended before the app was loaded: {sys.executable} exited with code 3 (0x3). "
+        "What it said stands above.\n"
+    )
+    assert printed.count("Z] last words\n") == 2
+
+
+async def test_an_app_that_wants_to_exit_as_it_is_loaded_is_in_error_and_others_run(tmp_path: Path) -> None:
+    write_function(tmp_path, "Leave", "import sys\nsys.exit(3)", ACTIVITY)
+    write_function(tmp_path, "Tell", "def main(req): return 'here'", HTTP, RETURN)
+
+    async with running("--script-root", tmp_path) as host, ClientSession(host.url) as client:
+        assert "Worker failed to load function: 'Leave'.\n\tSystemExit: 3\n" in host.printed
+        async with client.get("/api/Tell") as answer:
+            assert await answer.text() == "here"
 
 
 # Usage.
