@@ -3,6 +3,7 @@
 import multiprocessing
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
@@ -37,9 +38,13 @@ class SandboxProcess:
     def set_open_issues(self, repo: str, count: int) -> None:
         requests.put(f"{self.url}/github/repos/{repo}", json={"open_issues": count}, timeout=30).raise_for_status()
 
+    def sms(self) -> Counter[str]:
+        """How many SMS each phone got."""
+        return Counter(sms["to"] for sms in requests.get(f"{self.url}/sms", timeout=30).json())
+
     def sms_to(self, phone: str) -> int:
         """How many SMS this phone got."""
-        return [sms["to"] for sms in requests.get(f"{self.url}/sms", timeout=30).json()].count(phone)
+        return self.sms()[phone]
 
 
 @pytest.fixture(scope="session")

@@ -2,12 +2,13 @@
 
 import asyncio
 import itertools
+import os
 import random
 import shutil
 import signal
 import sqlite3
 from collections import Counter
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
@@ -22,6 +23,7 @@ from tests.conftest import rounds
 from tests.crash.conftest import SandboxProcess
 from tests.crash.scenario import INSTANCES, ORCHESTRATORS
 from tests.crash.serving import Place, serve
+from tests.processes import Running, running
 
 CLIENTS = 8
 LONGEST_LIFE_S = 0.3
@@ -158,3 +160,69 @@ async def test_a_host_that_is_killed_under_load_loses_nothing_that_it_acknowledg
             assert 1 <= sent <= 1 + may_repeat[instance_id], instance_id
             assert output.pop("message").startswith("SM")
         assert output == OUTPUTS[kind], instance_id
+
+
+# Real monitors, with the app in a process of its own.
+
+
+def worker_of(host: Running) -> int:
+    """The process that runs the app of a host."""
+    [pid] = Path(f"/proc/{host.process.pid}/task/{host.process.pid}/children").read_text().split()
+    return int(pid)
+
+
+async def start_monitor(session: ClientSession, instance_id: str, interval_s: int) -> None:
+    body = {"repo": "octo/later", "phone": phone(instance_id), "interval_seconds": interval_s}
+    async with session.post(f"/orchestrators/E3_Monitor/{instance_id}", json=body) as response:
+        assert response.status == 202, await response.text()
+
+
+@pytest.mark.parametrize(
+    ("monitors", "kills"),
+    [(20, 2), pytest.param(300, 5, marks=[pytest.mark.soak, pytest.mark.timeout(600)])],
+)
+async def test_monitors_end_with_their_sms_though_host_worker_and_both_are_killed(
+    monitors: int,
+    kills: int,
+    crash_app: Path,
+    sandbox_process: SandboxProcess,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    hub = tmp_path / "hub" / "hub.db"
+    arguments = ("--script-root", crash_app, "--hub", hub)
+    chance = random.Random(monitors)
+    may_repeat: Counter[str] = Counter()
+    ids = [f"monitor-0-{number}" for number in range(monitors)]
+
+    for kill in range(kills):
+        async with running(*arguments, env=sandbox_process.settings) as host:
+            if kill == 0:
+                async with ClientSession(host.url) as session:
+                    await asyncio.gather(*(start_monitor(session, each, 1 + monitors // 60) for each in ids))
+            await moment(chance.uniform(0, 1))
+            if kill < kills // 2:
+                # Checks that are out fail, and the monitors look again.
+                os.kill(worker_of(host), signal.SIGKILL)
+                await host.until("The worker has ended")
+                await moment(chance.uniform(0, 1))
+            else:
+                sandbox_process.set_open_issues("octo/later", 5)
+                await moment(chance.uniform(0, 1))
+            worker = worker_of(host) if kill % 2 else None
+            assert await host.end(signal.SIGKILL) == -signal.SIGKILL
+            if worker is not None:
+                with suppress(ProcessLookupError):  # It ends with its host.
+                    os.kill(worker, signal.SIGKILL)
+        may_repeat.update(inspect(hub, ids, tmp_path / "copy"))
+    async with running(*arguments, env=sandbox_process.settings) as host:
+        async with asyncio.timeout(500):
+            ends = {each: (await host.ended(each))["output"] for each in ids}
+
+    sent = sandbox_process.sms()
+    with capsys.disabled():
+        print(f"\n{monitors} monitors, {kills} kills, {may_repeat.total()} alerts in flight, {sent.total()} SMS")
+    assert {output["outcome"] for output in ends.values()} == {"alerted"}
+    for instance_id in ids:
+        assert 1 <= sent.pop(phone(instance_id)) <= 1 + may_repeat[instance_id], instance_id
+    assert sent == {}
