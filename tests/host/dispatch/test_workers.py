@@ -160,6 +160,7 @@ class Keeper:
         self.made = asyncio.Semaphore(0)
         self.told: list[str] = []
         self.refusal: HostError | None = None
+        self.may_answer = asyncio.Event()
         app = read_app(POISON_APP, OUTPUTS)
         self.worker = Worker(app, RealClock(), self._make, self._answer, slow_s, blocks_s)
         self.starting = asyncio.create_task(self.worker.start(Init(str(POISON_APP), (), {}, "", "")))
@@ -172,6 +173,7 @@ class Keeper:
         return self.workers[-1]
 
     async def _answer(self, call: ClientCall) -> Reply:
+        await self.may_answer.wait()
         return Reply(call.id, 200, call.payload)
 
     async def next(self) -> Told:
@@ -233,9 +235,27 @@ async def test_a_call_of_the_durable_client_is_answered_with_its_id() -> None:
     worker.say(Ready({}))
 
     worker.say(ClientCall(7, "POST", "/", b"{}"))
+    keeper.may_answer.set()
     await turns()
 
     assert worker.sent[-1] == Reply(7, 200, b"{}")
+    await keeper.worker.close()
+
+
+async def test_a_client_whose_worker_has_died_is_not_answered_through_the_next_one() -> None:
+    keeper = Keeper()
+    first = await keeper.next()
+    first.say(Ready({}))
+    first.say(ClientCall(7, "POST", "/", b"{}"))
+    await turns()
+    first.end("killed")
+    second = await keeper.next()
+    second.say(Ready({}))
+
+    keeper.may_answer.set()
+    await turns()
+
+    assert [type(each) for each in second.sent] == [Init]
     await keeper.worker.close()
 
 
