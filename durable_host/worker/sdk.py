@@ -40,8 +40,6 @@ _TIMESTAMPS = (
 )
 Asking = Callable[..., Awaitable[Any]]
 Ask = Callable[[str, str, bytes], Awaitable[Reply]]  # Method, URL and JSON text.
-# Where an app has an environment of its own, in its folder.
-_OWN_PYTHONS = (".venv/bin/python", ".venv/Scripts/python.exe")
 _CLIENT = "DurableOrchestrationClient"
 log = logging.getLogger(__name__)
 
@@ -55,12 +53,7 @@ def preload() -> str | None:
     try:
         importlib.import_module("azure.durable_functions")
     except ImportError as error:
-        own = next((each for each in _OWN_PYTHONS if os.path.exists(each)), None)
-        named = f": --python {own}" if own else "."
-        return (
-            f"{sys.executable} lacks the app's requirements ({error}). Install them there (pip install -r "
-            f"requirements.txt), or name an interpreter that has them with --python{named}"
-        )
+        return f"{sys.executable} lacks the app's requirements ({error})."
     return None
 
 
