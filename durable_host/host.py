@@ -314,7 +314,13 @@ def registry(app: FunctionApp) -> Registry:
     return Registry(
         tuple(function.name for function in app.orchestrators),
         tuple(function.name for function in app.activities),
-        Options(durable.default_version, durable.http_sleep_ms, durable.max_actions, durable.store_inputs),
+        Options(
+            durable.default_version,
+            durable.http_sleep_ms,
+            durable.max_actions,
+            durable.store_inputs,
+            durable.max_episodes,
+        ),
     )
 
 

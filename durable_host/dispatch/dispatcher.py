@@ -28,7 +28,6 @@ from durable_host.hub.records import Activity, Message, Record, Start
 from durable_host.hub.writer import Writer
 from durable_host.worker.protocol import Result
 
-_MOST = 64  # Episodes that are out at once. Source: measured; more of them make no more monitors a second.
 _ROUNDS = 10
 _SHORT_S = 0.002  # An episode that took no longer is not worth a rest.
 _LONGEST_REST_S = 1.0
@@ -308,7 +307,7 @@ class Dispatcher:
             self._activities.start()
             now_s, was_ready = stopwatch_s(), False
             for instance_id in [each for each in self._ready if not self._rests(each, now_s)]:
-                if len(self._out) >= _MOST:
+                if len(self._out) >= self._registry.options.max_episodes:
                     break
                 self._open(instance_id, now)
                 del self._ready[instance_id]

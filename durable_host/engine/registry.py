@@ -18,6 +18,7 @@ class Options:
         default_version: of starts and sub-orchestrations that name none.
         http_sleep_ms: what the SDK is told to wait between polls of call_http.
         max_actions: how many actions an orchestrator may ask for in a generation.
+        max_episodes: how many episodes may be with the worker at once.
         store_inputs: the history holds the inputs of activities and sub-orchestrations.
     """
 
@@ -25,6 +26,7 @@ class Options:
     http_sleep_ms: int = HTTP_SLEEP_MS
     max_actions: int = 100_000
     store_inputs: bool = False
+    max_episodes: int = 64
 
 
 @dataclass(frozen=True)

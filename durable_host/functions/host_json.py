@@ -19,6 +19,7 @@ from durable_host.values import pick, read_object
 
 _WHERE = "host.json, extensions.durableTask"
 _HTTP_SLEEP_MS = 30_000
+_EPISODES = 64  # Source: measured; more of them make no more monitors a second.
 _MORE = "See https://aka.ms/functions-hostjson for "
 
 
@@ -32,6 +33,7 @@ class DurableOptions:
     Args:
         hub_name: the task hub's name, %SETTING% resolved.
         max_activities: how many activities may run at once.
+        max_episodes: how many episodes may be with the worker at once.
         replaces_live: a start may end a live instance of its id (`overridableExistingInstanceStates`).
         has_lease: the app may be made primary (`useAppLease`).
         default_version: of starts and sub-orchestrations that name none.
@@ -42,6 +44,7 @@ class DurableOptions:
 
     hub_name: str
     max_activities: int
+    max_episodes: int
     replaces_live: bool
     has_lease: bool
     default_version: str | None
@@ -152,8 +155,6 @@ def _durable_options(lookup: Lookup) -> DurableOptions:
             f"{_WHERE}: extendedSessionsEnabled is for .NET apps. Remove it, or set it to false: Azure's host "
             "does not start with it either."
         )
-    # Orchestrators run one at a time, which every number above 0 allows.
-    _number(lookup, ("maxConcurrentOrchestratorFunctions",), default=1, least=1)
     states = str(lookup("overridableExistingInstanceStates") or "NonRunningStates")
     if states.lower() not in ("anystate", "nonrunningstates"):
         raise AppError(
@@ -162,7 +163,8 @@ def _durable_options(lookup: Lookup) -> DurableOptions:
     version = lookup("defaultVersion")
     return DurableOptions(
         hub_name=_hub_name(lookup("hubName")),
-        max_activities=_number(lookup, ("maxConcurrentActivityFunctions",), 10 * (os.cpu_count() or 1), least=1),
+        max_activities=_number(lookup, ("maxConcurrentActivityFunctions",), _activities(), least=1),
+        max_episodes=_number(lookup, ("maxConcurrentOrchestratorFunctions",), _EPISODES, least=1),
         replaces_live=states.lower() == "anystate",
         has_lease=_flag(lookup, "useAppLease", True),
         default_version=None if version is None else str(version),
@@ -173,6 +175,11 @@ def _durable_options(lookup: Lookup) -> DurableOptions:
         max_actions=_number(lookup, ("maxOrchestrationActions",), 100_000, least=0) or 100_000,
         store_inputs=_flag(lookup, "storeInputsInOrchestrationHistory", False),
     )
+
+
+def _activities() -> int:
+    """Ten a core, as the durable extension lets run; on a small machine more, as most wait for the network."""
+    return max(10 * (os.cpu_count() or 1), 32)
 
 
 def _number(lookup: Lookup, path: tuple[str, ...], default: int, least: int) -> int:

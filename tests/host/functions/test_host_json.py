@@ -157,6 +157,7 @@ def test_the_durable_options_that_this_host_goes_by_are_read(tmp_path: Path) -> 
         useAppLease=False,
         defaultVersion="1.0",
         maxOrchestrationActions=5,
+        maxConcurrentOrchestratorFunctions=7,
         storeInputsInOrchestrationHistory=True,
         httpSettings={"defaultAsyncRequestSleepTimeMilliseconds": 2000},
         someUnknownOption=5,
@@ -166,7 +167,7 @@ def test_the_durable_options_that_this_host_goes_by_are_read(tmp_path: Path) -> 
 
     assert (options.replaces_live, options.has_lease) == (True, False)
     assert (options.default_version, options.http_sleep_ms) == ("1.0", 2000)
-    assert (options.max_actions, options.store_inputs) == (5, True)
+    assert (options.max_actions, options.store_inputs, options.max_episodes) == (5, True, 7)
 
 
 @pytest.mark.parametrize(
