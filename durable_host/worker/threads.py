@@ -66,12 +66,14 @@ class OneByOne(Executor):
             except BaseException as error:  # noqa: BLE001 - Whoever holds the future is told; the thread goes on.
                 future.set_exception(error)
             with self._changed:
-                if self._current is not token:
-                    return  # Another thread has taken over.
-                self._current = None
-                is_idle = not self._calls
+                is_overtaken = self._current is not token  # Another thread takes the next, or waits for one.
+                if not is_overtaken:
+                    self._current = None
+                is_idle = is_overtaken or not self._calls
             if is_idle:
                 self._idle()
+            if is_overtaken:
+                return
 
     def _watch(self) -> None:
         seen = None

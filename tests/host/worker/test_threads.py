@@ -94,6 +94,20 @@ def test_it_says_so_too_while_a_call_runs_for_long(one_by_one: OneByOne, idle: I
     end.set()
 
 
+def test_it_says_so_too_when_a_call_ends_that_others_have_overtaken(one_by_one: OneByOne, idle: Idle) -> None:
+    end = threading.Event()
+    stuck = one_by_one.submit(end.wait, GUARD_S)
+    assert one_by_one.submit(int).result(GUARD_S) == 0
+    # For the stuck one, and for the one that has ended.
+    for _ in range(2):
+        assert idle.times.acquire(timeout=GUARD_S)
+    assert not stuck.done()
+
+    end.set()
+
+    assert idle.times.acquire(timeout=GUARD_S)
+
+
 def test_after_a_shutdown_what_runs_goes_on(idle: Idle) -> None:
     executor = OneByOne(idle)
     begun, end = threading.Event(), threading.Event()
