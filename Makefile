@@ -14,7 +14,7 @@ JAVASCRIPT := durable_host/http/dashboard/*.js sandbox/page/*.js tests/browser/*
 # Where it is set, each of the hundreds of hosts that the tests start compiles the app anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: start test coverage test-browser test-npm soak soak-long bench screenshots lint format check clean
+.PHONY: start test coverage test-browser test-npm test-processes soak soak-long bench screenshots lint format check clean
 
 start: $(VENV)/.run
 	@$(BIN)/python -m durable_host --sandbox
@@ -49,6 +49,10 @@ soak-long: $(VENV)/.dev
 
 bench: $(VENV)/.run
 	$(BIN)/python -m bench
+
+# The recordings and the monitor's spec with the app in a process of its own; make test has it in the tests' own.
+test-processes: $(VENV)/.dev
+	$(BIN)/python -m pytest -n auto --processes tests/test_golden.py tests/test_monitor.py
 
 test-npm: $(VENV)/.dev $(NPM_INSTALLED)
 	$(BIN)/python -m pytest tests/world/test_http_file.py

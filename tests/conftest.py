@@ -43,6 +43,11 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) + 1
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Where the app runs in the tests that can do both: make test-processes."""
+    parser.addoption("--processes", action="store_true", help="run the app in a process of its own")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Pytest gives each test filters of its own, so that what a host quiets at its start would be heard again."""
     for text in NORMAL_WARNINGS:
@@ -148,9 +153,15 @@ def clock(clock_class: type[Clock]) -> Clock:
 
 
 @pytest.fixture
-async def host(sandbox: Sandbox, clock: Clock, tmp_path: Path) -> AsyncIterator[Host]:
+def in_process(request: pytest.FixtureRequest) -> bool:
+    """Whether the app runs in the test's own process."""
+    return not request.config.getoption("--processes")
+
+
+@pytest.fixture
+async def host(sandbox: Sandbox, clock: Clock, tmp_path: Path, in_process: bool) -> AsyncIterator[Host]:
     """The app on a host with a hub of its own, using the sandbox."""
-    async with Host(ROOT, hub=tmp_path / "hub.db", clock=clock, in_process=True) as host:
+    async with Host(ROOT, hub=tmp_path / "hub.db", clock=clock, in_process=in_process) as host:
         yield host
 
 

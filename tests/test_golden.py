@@ -49,6 +49,7 @@ async def test_our_host_answers_and_replays_as_recorded(
     name: str,
     known_differences: known.KnownDifferences,
     tmp_path: Path,
+    in_process: bool,
     record_property: Callable[[str, object], None],
 ) -> None:
     recorded = recording.load(name)
@@ -71,12 +72,15 @@ async def test_our_host_answers_and_replays_as_recorded(
         if pool is not None:
             pool.episode_ran()
 
-    async with Host(app, hub=tmp_path / "hub.db", on_episode=on_episode, clock=clock, executor=pool) as host:
+    hub = tmp_path / "hub.db"
+    async with Host(
+        app, hub=hub, on_episode=on_episode, clock=clock, executor=pool, in_process=in_process
+    ) as host:
         replay = replaying.Replay(recorded, host, seen)
         await replay.run()
         found = list(replay.differences())
     if recorded.calls:
-        async with Host(app, hub=tmp_path / "calls.db", in_process=True) as host:
+        async with Host(app, hub=tmp_path / "calls.db", in_process=in_process) as host:
             differing = await client_calls.differing_calls(recorded, host)
             found += [(f"http/{name}.json", difference) for difference in differing]
 

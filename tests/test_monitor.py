@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession, web
 
-from durable_host import Host
+from durable_host import Clock, Host
 from sandbox.server import Sandbox
 from tests.conftest import ROOT, Serve, in_real_time
 
@@ -21,23 +22,29 @@ INSTANCES = "/runtime/webhooks/durabletask/instances"
 
 
 @pytest.fixture
-def github_says(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> Callable[[Answer], Awaitable[list[int]]]:
-    """Puts GitHub's answer to check 1, 2, ... in a test's hand; the list grows with each."""
+async def github_says(
+    sandbox: Sandbox, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[Answer], list[int]]:
+    """Puts GitHub's answer to check 1, 2, ... in a test's hand; the list grows with each.
 
-    async def start(answer: Answer) -> list[int]:
-        checks: list[int] = []
+    It comes before the host among a test's arguments: the app's process takes its settings once.
+    """
+    checks: list[int] = []
+    answers: list[Answer] = []
 
-        async def list_issues(_request: web.Request) -> web.Response:
-            checks.append(len(checks) + 1)
-            return answer(checks[-1])
+    async def list_issues(_request: web.Request) -> web.Response:
+        checks.append(len(checks) + 1)
+        return answers[-1](checks[-1])
 
-        monkeypatch.setenv("GITHUB_API_URL", await serve(list_issues))
+    def start(answer: Answer) -> list[int]:
+        answers.append(answer)
         return checks
 
+    monkeypatch.setenv("GITHUB_API_URL", await serve(list_issues))
     return start
 
 
-GitHubSays = Callable[[Answer], Awaitable[list[int]]]
+GitHubSays = Callable[[Answer], list[int]]
 
 
 def issues(number: int) -> web.Response:
@@ -83,9 +90,9 @@ async def test_a_quiet_repository_expires_without_an_sms(
 
 
 async def test_hours_of_quiet_checks_end_in_an_sms_when_the_issues_come(
-    host: Host, client: ClientSession, sandbox: Sandbox, github_says: GitHubSays
+    github_says: GitHubSays, host: Host, client: ClientSession, sandbox: Sandbox
 ) -> None:
-    checks = await github_says(lambda check: issues(4 if check == 60 else 3))
+    checks = github_says(lambda check: issues(4 if check == 60 else 3))
 
     instance_id = await start(client, interval_seconds=300, expiry_seconds=86_400)
     status = await host.wait(instance_id, timeout_s=50)
@@ -96,9 +103,9 @@ async def test_hours_of_quiet_checks_end_in_an_sms_when_the_issues_come(
 
 
 async def test_a_poll_costs_the_same_however_long_the_monitor_runs(
-    host: Host, client: ClientSession, github_says: GitHubSays
+    github_says: GitHubSays, host: Host, client: ClientSession
 ) -> None:
-    await github_says(lambda _check: issues(0))
+    github_says(lambda _check: issues(0))
 
     instance_id = await start(client, interval_seconds=60, expiry_seconds=35 * 60)
     await host.wait(instance_id, timeout_s=50)
@@ -113,12 +120,12 @@ async def test_a_poll_costs_the_same_however_long_the_monitor_runs(
 
 
 async def test_github_s_bad_hours_end_nothing(
-    host: Host, client: ClientSession, sandbox: Sandbox, github_says: GitHubSays
+    github_says: GitHubSays, host: Host, client: ClientSession, sandbox: Sandbox
 ) -> None:
     def answer(check: int) -> web.Response:
         return web.Response(status=500 if check < 20 else 404) if check < 30 else issues(5)
 
-    await github_says(answer)
+    github_says(answer)
 
     status = await host.wait(await start(client, expiry_seconds=3_600))
 
@@ -158,34 +165,43 @@ async def test_an_sms_that_twilio_refuses_ends_the_monitor(
 
 @pytest.mark.parametrize("fault", ["429", "no connection"])
 async def test_an_sms_that_was_certainly_not_sent_is_tried_again_until_it_is(
-    host: Host,
-    client: ClientSession,
     sandbox: Sandbox,
     serve: Serve,
     monkeypatch: pytest.MonkeyPatch,
+    clock: Clock,
+    in_process: bool,
+    tmp_path: Path,
     unused_tcp_port: int,
     fault: str,
 ) -> None:
     attempts = []
+    twilio = sandbox if fault == "429" else Sandbox(port=unused_tcp_port)
 
     async def github(_request: web.Request) -> web.Response:
-        attempts.append(host.clock.now())
+        attempts.append(clock.now())
         if len(attempts) == 30:
-            sandbox.set_twilio(status=None)
-            monkeypatch.setenv("TWILIO_API_URL", sandbox.twilio_url)
+            if fault == "429":
+                sandbox.set_twilio(status=None)
+            else:
+                await later.enter_async_context(twilio)
         return issues(5)
 
     monkeypatch.setenv("GITHUB_API_URL", await serve(github))
     if fault == "429":
         sandbox.set_twilio(status=429)
     else:
-        monkeypatch.setenv("TWILIO_API_URL", f"http://localhost:{unused_tcp_port}")
+        monkeypatch.setenv("TWILIO_API_URL", f"http://localhost:{unused_tcp_port}/twilio")
 
-    status = await host.wait(await start(client, interval_seconds=3_600, expiry_seconds=86_400))
+    async with (
+        AsyncExitStack() as later,
+        Host(ROOT, hub=tmp_path / "hub.db", clock=clock, in_process=in_process) as host,
+        ClientSession(host.url) as client,
+    ):
+        status = await host.wait(await start(client, interval_seconds=3_600, expiry_seconds=86_400))
 
-    assert status["output"] == {"outcome": "alerted", "checks": 30, "message": sandbox.sms[0]["sid"]}
-    assert len(sandbox.sms) == 1
-    waits_s = [(later - earlier).total_seconds() for earlier, later in pairwise(attempts)]
+    assert len(twilio.sms) == 1
+    assert status["output"] == {"outcome": "alerted", "checks": 30, "message": twilio.sms[0]["sid"]}
+    waits_s = [(after - before).total_seconds() for before, after in pairwise(attempts)]
     assert 55 < min(waits_s) <= max(waits_s) < 65
 
 
