@@ -139,16 +139,7 @@ class Worker:
             case ClientCall():
                 self._do(self._reply(message, self._driver))
             case Log():
-                record = logging.makeLogRecord(
-                    {
-                        "name": message.logger,
-                        "levelno": message.level,
-                        "msg": message.text,
-                        "created": message.created_s,
-                    }
-                )
-                record.levelname = logging.getLevelName(message.level)
-                logging.getLogger(message.logger).handle(record)
+                _log(message)
             case Ready(errors):
                 self.app = self.app.with_errors({name: FunctionFailed(*error) for name, error in errors.items()})
                 self._was_ready = True

@@ -5,7 +5,6 @@ Not here: host.json (`host_json`), which is no setting.
 
 import os
 import re
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -71,7 +70,6 @@ def environment(root: Path, settings: LocalSettings, port: int) -> Iterator[None
         AZURE_FUNCTIONS_ENVIRONMENT="Development",
         FUNCTIONS_CORETOOLS_ENVIRONMENT="true",
         FUNCTIONS_WORKER_RUNTIME="python",
-        FUNCTIONS_WORKER_RUNTIME_VERSION=f"{sys.version_info.major}.{sys.version_info.minor}",
         WEBSITE_HOSTNAME=f"localhost:{port}",
     )
     try:

@@ -351,7 +351,7 @@ class TaskHub:
         if self._news:
             return from_microseconds(0)
         query = "SELECT min(due_at) FROM messages WHERE due_at > ?"
-        (due_at,) = self._db.execute(query, (self._told_until,)).fetchone()
+        (due_at,) = self._db.execute(query, (max(self._told_until, -1),)).fetchone()
         return None if due_at is None else from_microseconds(due_at)
 
     def next_due(self) -> datetime | None:

@@ -49,8 +49,11 @@ def _take_pipes() -> tuple[int, int]:
     if hasattr(os, "register_at_fork"):
 
         def forget() -> None:
-            os.close(reading)
-            os.close(writing)
+            # Not closed: what the child opens next would get their numbers, and an answer with them.
+            null = os.open(os.devnull, os.O_RDWR)
+            os.dup2(null, reading)
+            os.dup2(null, writing)
+            os.close(null)
 
         os.register_at_fork(after_in_child=forget)
     return reading, writing

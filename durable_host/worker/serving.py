@@ -9,6 +9,7 @@ Not here: how messages come and go, and one call (`invoke`).
 import asyncio
 import itertools
 import os
+import sys
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from contextvars import copy_context
@@ -85,6 +86,8 @@ class Serving:
     def load(self, init: Init) -> None:
         """Import the app, and tell what came of it."""
         os.environ.update(init.environment)  # What the interpreter's own start has set besides stays.
+        # Not the host's, where the app has an interpreter of its own.
+        os.environ["FUNCTIONS_WORKER_RUNTIME_VERSION"] = f"{sys.version_info.major}.{sys.version_info.minor}"
         self._pool = self._make_pool()
         self._undo.append(sdk.quiet_warnings())
         try:
