@@ -68,7 +68,7 @@ async def test_a_worker_that_is_killed_fails_its_activities_and_nothing_else(
     pid = await do(host.url, PID)
     await host.start("Call", ["Act", GET.format(url=f"{gate.url}/?activity")], "activity")
     await host.start("Run", GET.format(url=f"{gate.url}/?episode"), "episode")
-    await host.start("Monitor", 3, "healthy")  # It sleeps while its worker dies.
+    await host.start("Monitor", 0.8, "healthy")  # It sleeps while its worker dies.
     async with ClientSession() as client:
         caller = asyncio.create_task(client.post(f"{host.url}/Do", data=GET.format(url=f"{gate.url}/?http")))
         for _ in range(3):
