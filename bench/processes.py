@@ -125,11 +125,13 @@ def pss_mb(pid: int) -> float:
 
 def cpu_s(pid: int) -> float:
     """The CPU time that a process and what it has started have taken, in seconds."""
-    ticks = 0
-    for each in tree(pid):
-        fields = _stat(each)
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / _TICKS_A_SECOND
+    return sum(cpu_of_each_s(pid).values())
+
+
+def cpu_of_each_s(pid: int) -> dict[int, float]:
+    """The same of each of these processes."""
+    stats = {each: _stat(each) for each in tree(pid)}
+    return {each: (int(fields[11]) + int(fields[12])) / _TICKS_A_SECOND for each, fields in stats.items()}
 
 
 def _pss_kb(pid: int) -> int:
