@@ -70,7 +70,7 @@ def main() -> None:
 
 
 async def _monitors(count: int, starters: int) -> dict[str, float]:
-    """Monitors a second from POST to Completed, and each one's CPU milliseconds, in all and in the busiest process.
+    """Monitors a second from POST to Completed; the CPU milliseconds of each, in all and in the busiest process.
 
     Host, worker and this client count; the client is a part of the host's process.
     """
