@@ -23,6 +23,7 @@ from durable_host.worker.protocol import Decoder, Message, NotReady, ToWorker, e
 
 _CHUNK = 1 << 20
 _END_S = 2.0
+_LAST_READS = 100
 log = logging.getLogger(__name__)
 OnMessage = Callable[[Any], None]
 OnEnd = Callable[[str], None]
@@ -183,8 +184,9 @@ class Process:
         if self._is_closed:
             return
         for descriptor, take in pipes if sys.platform != "win32" else ():
-            while self._read(descriptor, take):
-                pass
+            for _ in range(_LAST_READS):  # A child that outlives it may go on writing.
+                if not self._read(descriptor, take):
+                    break
         self._print(b"\n" if self._words else b"")
         self._is_closed = True
         self._forget()

@@ -146,6 +146,8 @@ class Worker:
                 self._ready.set()
                 self._clock.wake.set()
                 self._flush()
+            case NotReady(reason) if self._was_ready and self._driver is not None:
+                self._do(self._replace(self._driver, reason))
             case NotReady(reason):
                 self._problem = reason
                 self._ready.set()
@@ -177,6 +179,11 @@ class Worker:
         self._do(self._follow())
         for each in out.values():
             each.done(WorkerDied(how))
+
+    async def _replace(self, driver: Driver, reason: str) -> None:
+        """End a worker that cannot load the app as an earlier one could, and start another."""
+        await driver.close()
+        self._ended(reason)
 
     async def _follow(self) -> None:
         """Start another worker; where that is impossible now, try later."""
@@ -249,6 +256,9 @@ class Worker:
                     await twilio_sms.send(binding.properties, output, self.app.extensions)
         except FunctionFailed as failure:
             done(failure)
+        except Exception as error:  # A bug of this host: whoever waits must be told.
+            log.exception("An output of '%s' could not be sent.", function.name)
+            done(FunctionFailed(type(error).__name__, "an output binding could not be carried out"))
         else:
             done(answer)
 

@@ -164,6 +164,9 @@ class Server:
             reply = await self._webhooks.handle(request)
         except (HubError, sqlite3.Error) as error:
             return Reply(call.id, 503, compact({"Message": str(error)}).encode())
+        except Exception:  # As over HTTP: the last 500.
+            log.exception("A call of the app's client could not be answered.")
+            return Reply(call.id, 500, b"")
         return Reply(call.id, reply.status, (reply.body or "").encode())
 
     def _functions_api(self, request: web.BaseRequest, name: str, query: str) -> web.Response:

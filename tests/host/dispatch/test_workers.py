@@ -409,3 +409,21 @@ async def test_an_orchestrator_that_blocks_is_named_with_its_instance(caplog: py
         "an instance: orchestrator 'Run' has been running for 0 s: it must not block. Wait in an activity."
     ]
     await keeper.worker.close()
+
+
+async def test_a_worker_that_can_no_longer_load_the_app_is_followed_by_another() -> None:
+    keeper = Keeper()
+    first = await keeper.next()
+    first.say(Ready({}))
+    first.end("killed")
+    second = await keeper.next()
+
+    second.say(NotReady("the app is gone"))
+    third = await keeper.next()
+    third.say(Ready({}))
+    keeper.run("Act", "1")
+    await turns()
+
+    assert second.is_closed
+    assert isinstance(third.sent[-1], Activity)
+    await keeper.worker.close()
