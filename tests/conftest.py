@@ -161,7 +161,8 @@ def in_process(request: pytest.FixtureRequest) -> bool:
 @pytest.fixture
 async def host(sandbox: Sandbox, clock: Clock, tmp_path: Path, in_process: bool) -> AsyncIterator[Host]:
     """The app on a host with a hub of its own, using the sandbox."""
-    async with Host(ROOT, hub=tmp_path / "hub.db", clock=clock, in_process=in_process) as host:
+    hub = tmp_path / "hub.db"
+    async with Host(ROOT, hub=hub, clock=clock, sandbox_url=sandbox.url, in_process=in_process) as host:
         yield host
 
 
