@@ -94,19 +94,22 @@ def open_hub(path: Path) -> sqlite3.Connection:
 
     Raises: HubError when the file is locked, foreign, newer, corrupt or read-only; nothing is changed then.
     """
+    log = path.with_name(f"{path.name}-wal")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         seen = _look(path)
+        had_log = log.exists()
         db = sqlite3.connect(path, isolation_level=None, timeout=0, cached_statements=256)
     except (OSError, sqlite3.Error) as error:
         raise HubError(f"{path}: cannot be opened ({error}); choose another with --hub.") from None
     try:
         _set_up(db, path, seen)
-    except HubError:
+    except (sqlite3.Error, HubError) as error:
         _leave(db)
-        raise
-    except sqlite3.Error as error:
-        _leave(db)
+        if not had_log and log.exists() and log.stat().st_size == 0:
+            log.unlink()
+        if isinstance(error, HubError):
+            raise
         raise HubError(_explain(path, error)) from None
     return db
 
@@ -218,6 +221,6 @@ def _explain(path: Path, error: sqlite3.Error) -> str:
     text = str(error)
     if "locked" in text:
         return f"{path}: another host has this task hub open; stop it, or choose another with --hub."
-    if "not a database" in text or "malformed" in text:
+    if any(each in text for each in ("not a database", "malformed", "decode")):
         return f"{path}: is no SQLite file, or a damaged one; move it away, or choose another with --hub."
     return f"{path}: cannot be used ({text}); free the disk or mend the permissions, or choose another with --hub."

@@ -7,6 +7,7 @@ Not here: the schema (`file`), and which change is right (`episode`, `instances`
 """
 
 import json
+import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -406,19 +407,23 @@ def _condition(where: Filter) -> tuple[str, list[object]]:
 
 
 def _record(row: tuple[Any, ...]) -> Record:
+    """Raises: sqlite3.DatabaseError for a row that no host has written; SQLite keeps no checksums."""
     id_, name, execution_id, status, input_text, output, custom_status, version, parent, generation, *times = row
-    created_at, updated_at = map(from_microseconds, times)
-    return Record(
-        id_,
-        name,
-        execution_id,
-        Status(status),
-        input_text,
-        output,
-        custom_status,
-        version,
-        None if parent is None else Parent(**json.loads(parent)),
-        generation,
-        created_at,
-        updated_at,
-    )
+    try:
+        created_at, updated_at = map(from_microseconds, times)
+        return Record(
+            id_,
+            name,
+            execution_id,
+            Status(status),
+            input_text,
+            output,
+            custom_status,
+            version,
+            None if parent is None else Parent(**json.loads(parent)),
+            generation,
+            created_at,
+            updated_at,
+        )
+    except (ValueError, TypeError, OverflowError) as error:
+        raise sqlite3.DatabaseError(f"a malformed row: {error}") from None

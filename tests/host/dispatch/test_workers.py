@@ -35,6 +35,10 @@ from tests.conftest import Gate
 from tests.host.apps import POISON_APP, do
 
 GET = "import requests\nreturn requests.get({url!r}).text"
+SLEEPS = (
+    "from datetime import timedelta\n"
+    "yield context.create_timer(context.current_utc_datetime + timedelta(seconds=1))\nreturn 'healthy'"
+)
 PID = "import os; return os.getpid()"
 DIES = "durable_host.dispatch.workers"
 
@@ -68,7 +72,7 @@ async def test_a_worker_that_is_killed_fails_its_activities_and_nothing_else(
     pid = await do(host.url, PID)
     await host.start("Call", ["Act", GET.format(url=f"{gate.url}/?activity")], "activity")
     await host.start("Run", GET.format(url=f"{gate.url}/?episode"), "episode")
-    await host.start("Monitor", 0.8, "healthy")  # It sleeps while its worker dies.
+    await host.start("Run", SLEEPS, "healthy")
     async with ClientSession() as client:
         caller = asyncio.create_task(client.post(f"{host.url}/Do", data=GET.format(url=f"{gate.url}/?http")))
         for _ in range(3):
@@ -90,7 +94,7 @@ async def test_a_worker_that_is_killed_fails_its_activities_and_nothing_else(
 
 async def test_an_orchestrator_that_kills_each_worker_fails_alone(host: Host) -> None:
     deadly = await host.start("Run", "import os; os._exit(3)")
-    others = [await host.start("Monitor", 0.001) for _ in range(5)]
+    others = [await host.start("Run", SLEEPS) for _ in range(5)]
 
     assert reason(await host.wait(deadly, 60)).endswith(
         f"One or more errors occurred. ({sys.executable} exited with code 3 (0x3))"
