@@ -247,6 +247,7 @@ class Dispatcher:
             for episode in answers:
                 self._ask_again(episode)
             self._activities.give_back(ended)
+            self._strays = strays
             self._idle.set()
             await self._clock.wait(None, False)
             return
