@@ -61,6 +61,7 @@ lint: $(VENV)/.dev $(NPM)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy .
+	$(BIN)/mypy --platform win32 durable_host
 ifdef NPM
 	$(NODE_BIN)/prettier --config tests/npm/prettier.json --check $(JAVASCRIPT)
 	$(NODE_BIN)/tsc -p tests/npm
