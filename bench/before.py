@@ -20,7 +20,7 @@ NAME = f"this project at {COMMIT}, one process"
 def folder(out: Path) -> Path:
     """Where that tree is; it is made unless it is there.
 
-    Raises: PeerMissing where the clone has no such commit, or is no clone.
+    Raises: PeerMissing where this is not a git clone, or the clone has no such commit.
     """
     target = out / "before" / COMMIT
     if target.is_dir():

@@ -229,13 +229,16 @@ async def _start_sandbox(stack: AsyncExitStack, port: int, clock: "Clock") -> "S
 
 
 def _own(stream: TextIO) -> TextIO:
-    """The stream, out of reach of an app that closes its standard output; it takes what has no encoding too."""
+    """The stream, for the thread that writes the logs: where nobody reads, its wait holds up no flush of ours.
+
+    It takes what has no encoding too.
+    """
     return open(os.dup(stream.fileno()), "w", encoding=stream.encoding, errors="backslashreplace")
 
 
 if __name__ == "__main__":
     code = main()
-    with suppress(AttributeError, OSError, ValueError):  # The app may have closed it, or put None there.
+    with suppress(OSError):  # Whoever read it may have gone.
         sys.stdout.flush()
-    # Functions that still run in threads would hold the process up; they are run again by the next host.
+    # Threads that wait for a worker's end, or for a console that nobody reads, must not hold the process up.
     os._exit(code)

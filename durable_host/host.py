@@ -58,7 +58,8 @@ class Host:
         stop_s: at the end, so many seconds are given to activities that run, and what they answer is stored.
         is_verbose: the app's log records from DEBUG on are told.
         sandbox_url: where stand-ins for what the app calls have a page; the dashboard shows it in a frame.
-    Raises: AppError, HubError, or HostError when the port is taken; nothing is started then.
+    Raises: AppError, HubError, or HostError when the port is taken or the worker cannot load the app; nothing is
+        started then.
 
     `instances` has the operations by which the durable HTTP API works; those here take and give plain values.
     """

@@ -41,8 +41,8 @@ class Activities:
         return bool(self._running or self._waiting or self._ended)
 
     @property
-    def run(self) -> bool:
-        """Whether one is out."""
+    def are_out(self) -> bool:
+        """Whether one is with the worker, or its outputs are being sent."""
         return bool(self._running)
 
     @property

@@ -108,7 +108,7 @@ class Dispatcher:
                 if not await self._turn():
                     await self._rest()
         except Exception as error:
-            # A bug of this host. Nobody may go on waiting for it.
+            # A bug in this host: whoever waits is told.
             self._broken = HostError(f"The host has stopped working ({type(error).__name__}: {error}).")
             self._writer.close(self._broken)
             for event in (self._idle, self._quiet, *self._watched.values()):
@@ -121,7 +121,7 @@ class Dispatcher:
         if has_work:
             await self._run_batch()
         if self._is_stopping:
-            if not (self._activities.run or self._activities.have_ended):
+            if not (self._activities.are_out or self._activities.have_ended):
                 self._quiet.set()
         elif self._writer.problem is None and self._worker.is_ready:
             has_work = self._send(self._clock.now()) or has_work
@@ -155,7 +155,7 @@ class Dispatcher:
             self._idle.set()
         try:
             may_send = self._worker.is_ready and not self._is_stopping
-            due = self._hub.next_timer_due() if may_send else None
+            due = self._hub.next_untold() if may_send else None
         except sqlite3.Error as error:
             self._writer.fail(error)
             return
@@ -327,7 +327,7 @@ class Dispatcher:
         young = {each for each, episode in self._out.items() if now_s - episode.sent_s < _ALONE_S}
         for instance_id in self._suspects.keys() & (self._out.keys() - young):
             del self._suspects[instance_id]
-        if young or self._activities.run:
+        if young or self._activities.are_out:
             return False
         if not self._suspects:
             return True
@@ -403,7 +403,6 @@ class Dispatcher:
         invocation.end(episode.answer.error and episode.answer.error.partition(" \n ")[0])
         if self._on_episode is not None:
             self._on_episode(episode.record.id, invocation.name, episode.opening.context, text)
-        episode.told = None  # It may be applied again, and is told once.
         return True
 
     def _suspect(self, episode: _Episode, death: WorkerDied) -> bool:

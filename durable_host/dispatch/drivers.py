@@ -60,11 +60,6 @@ class Process:
         self._has_more = threading.Semaphore(0)
         self._is_closed = False
 
-    @property
-    def pid(self) -> int:
-        """Of the process."""
-        return self._process.pid
-
     def open(self, on_message: OnMessage, on_end: OnEnd) -> None:
         """Begin to read what it says, and what the app prints."""
         self._on_message = on_message
@@ -218,7 +213,6 @@ class Thread:
     def __init__(self) -> None:
         self._told: deque[Message] = deque()
         self._is_woken = False
-        self._is_open = threading.Event()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
 

@@ -347,7 +347,7 @@ class TaskHub:
         )
         return [Message(*row) for row in rows]
 
-    def next_timer_due(self) -> datetime | None:
+    def next_untold(self) -> datetime | None:
         """When the first of the messages is due that `take_due` has not told of; None when none waits."""
         if self._news:
             return from_microseconds(0)

@@ -16,6 +16,9 @@ from durable_host.worker.loading import AppCode, load
 from tests.conftest import APPS
 
 POISON_APP = APPS / "poison"
+IMPORTS = (
+    "import typing\nfrom typing import *\nimport azure.functions as func\nimport azure.durable_functions as df\n"
+)
 BUNDLE = {"id": "Microsoft.Azure.Functions.ExtensionBundle", "version": "[4.*, 5.0.0)"}
 ORCHESTRATOR = {"name": "context", "type": "orchestrationTrigger", "direction": "in"}
 ACTIVITY = {"name": "value", "type": "activityTrigger", "direction": "in"}
@@ -62,6 +65,14 @@ def loaded(root: Path) -> Iterator[FunctionApp]:
         yield app.with_errors({each.declared.name: each.error for each in functions if each.error is not None})
     finally:
         code.unload()
+
+
+def load_error(root: Path, code: str, *bindings: dict[str, str], **more: str) -> str:
+    """What each call of a function F with this code would fail with."""
+    write_function(root, "F", IMPORTS + code, *bindings, **more)
+    with loaded(root) as app:
+        error = app.functions[0].load_error
+        return "" if error is None else str(error)
 
 
 def without_marks(stack: str) -> str:

@@ -11,22 +11,10 @@ from tests.host.apps import (
     RETURN,
     SMS,
     STARTER,
-    loaded,
-    write_function,
+    load_error,
 )
 
 OPTIONAL = repr(typing.Optional[str])  # noqa: UP045 - Python 3.14 writes it otherwise.
-IMPORTS = (
-    "import typing\nfrom typing import *\nimport azure.functions as func\nimport azure.durable_functions as df\n"
-)
-
-
-def load_error(root: Path, code: str, *bindings: dict[str, str], **more: str) -> str:
-    """What each call of a function F with this code would fail with."""
-    write_function(root, "F", IMPORTS + code, *bindings, **more)
-    with loaded(root) as app:
-        error = app.functions[0].load_error
-        return "" if error is None else str(error)
 
 
 def load_text(root: Path, code: str, *bindings: dict[str, str]) -> str:

@@ -2,7 +2,6 @@ import importlib
 import logging
 import re
 import sys
-import typing
 from pathlib import Path
 
 import pytest
@@ -12,23 +11,11 @@ from durable_host.worker.loading import AppCode, load
 from durable_host.worker.protocol import Declared
 from tests.host.apps import (
     ACTIVITY,
+    load_error,
     loaded,
     without_marks,
     write_function,
 )
-
-OPTIONAL = repr(typing.Optional[str])  # noqa: UP045 - Python 3.14 writes it otherwise.
-IMPORTS = (
-    "import typing\nfrom typing import *\nimport azure.functions as func\nimport azure.durable_functions as df\n"
-)
-
-
-def load_error(root: Path, code: str, *bindings: dict[str, str], **more: str) -> str:
-    """What each call of a function F with this code would fail with."""
-    write_function(root, "F", IMPORTS + code, *bindings, **more)
-    with loaded(root) as app:
-        error = app.functions[0].load_error
-        return "" if error is None else str(error)
 
 
 def answer_of(root: Path) -> object:
