@@ -19,7 +19,8 @@ from typing import Self
 from durable_host.clock import Clock, RealClock, SkipClock
 from durable_host.dispatch.activities import Activities
 from durable_host.dispatch.dispatcher import Dispatcher, OnEpisode
-from durable_host.dispatch.drivers import Driver, Inline, Process, Thread
+from durable_host.dispatch.drivers import Driver, Inline, Thread
+from durable_host.dispatch.process import Process
 from durable_host.dispatch.workers import OUTPUTS, Worker
 from durable_host.engine.check import Verdict, replay
 from durable_host.engine.registry import Options, Registry, missing_function
