@@ -1,4 +1,4 @@
-"""Where a worker lives: in a process of its own (`process`), in a thread of this one, or inline in the host's loop.
+"""Where a worker lives: a process of its own (`process`), a thread of this one, or inline in the host's loop.
 
 Each driver takes messages for the worker, in order, and hands over what the worker says, in the host's event loop.
 Not here: what the messages mean (`workers`).
